@@ -1,0 +1,395 @@
+"""One proxied request: from a chosen worker to the last byte of its answer.
+
+An object with callbacks; no task, no future. It is the exchange's consumer (client side) and the connection's user
+(worker side). Every path ends in `_end` exactly once, which gives back the worker's load and all registrations.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from smg._speedups.framing import CHUNKED, LENGTH
+from smg.backends.http.target import target_of
+from smg.core.errors import GatewayError, UpstreamError, UpstreamTimeout
+from smg.protocols import routing_text
+from smg.wire.errors import stream_error_frame
+from smg.wire.head import LAST_CHUNK, chunk, status_line
+from smg.workers.selection import candidates, no_available_workers
+
+if TYPE_CHECKING:
+    from smg.backends.http.proxy import HttpBackend
+    from smg.backends.http.series import RelaySeries
+    from smg.protocols import CheckedBody
+    from smg.server.exchange import Exchange
+    from smg._speedups.head import ReplyHead
+    from smg.upstream.connection import UpstreamConnection
+    from smg.workers import Worker
+
+log = logging.getLogger(__name__)
+
+_EVENT_STREAM = b"text/event-stream"
+_KEEP_ALIVE = b": keep-alive\n\n"
+_PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+CUT = "upstream_stream_cut"
+TIMED_OUT = "upstream_stream_timeout"
+SHUTDOWN = "gateway_shutdown"
+
+
+class Relay:
+    """See the module. Also what a policy sees of the request (`RoutingView`)."""
+
+    __slots__ = (
+        "_chunk_out",
+        "_dispatched",
+        "_head",
+        "_resent",
+        "_series",
+        "_sse",
+        "_worker",
+        "backend",
+        "body",
+        "conn",
+        "endpoint",
+        "exchange",
+        "headers",
+        "model",
+        "path",
+        "quiet",
+    )
+
+    def __init__(
+        self, backend: HttpBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
+    ) -> None:
+        self.backend = backend
+        self.exchange = exchange
+        self.body = body
+        self.endpoint = endpoint
+        self.path = path
+        self.model = body.model
+        self.headers = exchange.headers
+        self.conn: UpstreamConnection | None = None
+        self.quiet = 0
+        self._worker: Worker | None = None
+        self._series: RelaySeries | None = None
+        self._resent = False
+        self._chunk_out = False
+        self._sse = False
+        self._head = b""
+        self._dispatched = 0.0
+
+    # -- RoutingView --------------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """The flattened prompt."""
+        return routing_text.text(self.endpoint, self.body.data)
+
+    def tokens(self) -> Sequence[int] | None:
+        """Token ids from the hint header or the body."""
+        hint = self.exchange.header(b"x-smg-routing-tokens")
+        if hint is not None and (ids := routing_text.header_tokens(hint)) is not None:
+            return ids
+        return routing_text.tokens(self.endpoint, self.body.data)
+
+    def routing_key(self) -> bytes | None:
+        """The first usable routing-key header."""
+        return routing_text.routing_key(self.headers)
+
+    # -- dispatch -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Choose a worker and send. Raises GatewayError while nothing was taken yet."""
+        backend = self.backend
+        policy = backend.policies.for_model(self.model)
+        all_series = backend.series
+        try:
+            workers = candidates(backend.registry, self.model)
+            worker = policy.select(workers, self)
+            if worker is None:
+                raise no_available_workers()
+        except GatewayError as error:
+            if all_series is not None:
+                self._count_refused(error, policy.name)
+            raise
+        if all_series is not None:
+            self._series = series = all_series.relay(
+                self.model, self.endpoint, self.body.stream, policy.name
+            )
+            series.requests.inc()
+            series.selections.inc()
+        self.exchange.consumer = self
+        backend.deadlines.add(self)
+        worker.acquire()
+        self._worker = worker
+        self._acquire(fresh=False)
+
+    def _count_refused(self, error: GatewayError, policy: str) -> None:
+        assert self.backend.series is not None
+        # An unknown name comes from the client and is without number; a known one is a label already.
+        model = "other" if error.status == 404 else self.model
+        series = self.backend.series.relay(model, self.endpoint, self.body.stream, policy)
+        series.requests.inc()
+        series.failed(error.status)
+        self.backend.series.upstream(error.status, str(error.code))
+
+    def _acquire(self, *, fresh: bool) -> None:
+        assert self._worker is not None
+        conn = target_of(self._worker, self.backend.client).pool.acquire(self, fresh=fresh)
+        if conn is not None:
+            self._send(conn)
+
+    def connected(self, conn: UpstreamConnection) -> None:
+        """The pool opened a connection for us."""
+        if self._worker is None:  # the client left meanwhile; the connection is good for somebody else
+            conn.pool.release(conn)
+        else:
+            self._send(conn)
+
+    def _send(self, conn: UpstreamConnection) -> None:
+        worker = self._worker
+        assert worker is not None
+        exchange = self.exchange
+        raw = self.body.raw
+        target = worker.transport
+        path = self.path
+        if exchange.query:
+            # Not cached: query strings are without number.
+            prefix = target.request_line("POST", path + "?" + exchange.query.decode("latin-1"))
+            prefix += b"content-type: application/json\r\n"
+        else:
+            prefix = target.prefix(path)
+        lines = self.backend.forward.lines(
+            self.headers, exchange.request_id, target.authorization
+        )
+        self.conn = conn
+        conn.send(self, prefix + lines + b"content-length: %d\r\n\r\n" % len(raw), raw)
+        self._dispatched = perf_counter()
+        if self.backend.first_byte.seconds:
+            self.backend.first_byte.add(self)
+
+    # -- the worker's side --------------------------------------------------------------------------------------
+
+    def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
+        """Send the head on, and choose how body bytes travel."""
+        came = perf_counter()
+        exchange = self.exchange
+        backend = self.backend
+        worker = self._worker
+        assert worker is not None
+        if backend.first_byte.seconds:
+            backend.first_byte.discard(self)
+        status = head.status
+        client = exchange.conn
+        conn.sink = client.write
+        self._sse = head.event_stream
+        mode = head.mode
+        framing = b""
+        if mode == LENGTH or (conn.tracker is not None and conn.tracker.complete):
+            if status != 204:
+                framing = b"content-length: %d\r\n" % head.length
+        elif exchange.http10:
+            exchange.keep_alive = False
+            conn.decode = mode == CHUNKED
+        else:
+            framing = b"transfer-encoding: chunked\r\n"
+            if mode != CHUNKED:
+                self._chunk_out = True
+                conn.sink = self._piece
+        if self._sse:
+            framing += b"x-accel-buffering: no\r\n"
+        self._head = b"".join(
+            (
+                status_line(status),
+                head.lines,
+                worker.transport.routed,
+                framing,
+                exchange.common_headers(),
+                b"\r\n",
+            )
+        )
+        exchange.sent(status)
+        if client.is_write_paused:
+            conn.pause()
+        series = self._series
+        if series is not None:
+            assert backend.series is not None
+            backend.series.upstream(status)
+            now = perf_counter()
+            series.overhead.observe(self._dispatched - exchange.started + now - came)
+            if status < 400:
+                series.duration.observe(now - exchange.started)
+                if self.body.stream:
+                    series.ttft.observe(came - self._dispatched)
+            else:
+                series.failed(status)
+        self.body.data = {}  # parsed form and original bytes are not needed any more
+        self.body.raw = b""
+        if backend.watch.enabled and (self._sse or backend.watch.idle_limit):
+            backend.watch.add(self)
+
+    def upstream_first(self, piece: bytes) -> None:
+        """The head goes out with whatever came with it, in one write."""
+        if piece and self._chunk_out:
+            piece = chunk(piece)
+        self.exchange.conn.write(self._head + piece)
+        self._head = b""
+
+    def _piece(self, data: bytes) -> None:
+        self.exchange.conn.write(chunk(data))
+
+    def upstream_done(self, tail: bytes) -> None:
+        """The answer is complete."""
+        self.conn = None
+        exchange = self.exchange
+        if self._chunk_out:
+            tail = (chunk(tail) if tail else b"") + LAST_CHUNK
+        if self._head:
+            tail = self._head + tail
+        if tail:
+            exchange.conn.write(tail)
+        self._end()
+        exchange.ended()
+
+    def upstream_failed(self, error: UpstreamError, *, reused: bool) -> None:
+        """The worker failed; before its head that may be cured, after it the stream must end visibly broken."""
+        conn, self.conn = self.conn, None
+        worker = self._worker
+        if worker is None:
+            return
+        backend = self.backend
+        exchange = self.exchange
+        if exchange.head_sent:
+            self._break_off(conn, CUT, "The worker broke off its answer.", error)
+            return
+        if reused and not self._resent:
+            # A kept connection was closed under us before any answer byte: the one safe resend.
+            self._resent = True
+            if backend.series is not None:
+                backend.series.resends.inc()
+            self._acquire(fresh=True)
+            return
+        backend.worker_failed(worker)
+        self._fail(error)
+
+    # -- the client's side --------------------------------------------------------------------------------------
+
+    def client_gone(self) -> None:
+        """Abort the worker's request in this very loop turn."""
+        conn, self.conn = self.conn, None
+        self._end()
+        if conn is not None:
+            conn.drop()
+
+    def pause(self) -> None:
+        """The client reads slowly."""
+        if self.conn is not None:
+            self.conn.pause()
+
+    def resume(self) -> None:
+        """The client caught up."""
+        if self.conn is not None:
+            self.conn.resume()
+
+    # -- limits -------------------------------------------------------------------------------------------------
+
+    def timed_out(self) -> None:
+        """The whole-request limit, or the first-byte limit, is over."""
+        conn, self.conn = self.conn, None
+        error = UpstreamTimeout("The request took too long.")
+        if not self.exchange.head_sent:
+            if conn is not None:
+                conn.drop()
+            self._fail(error)
+        else:
+            self._break_off(conn, TIMED_OUT, "The request took too long.", error)
+            if conn is not None:
+                conn.drop()
+
+    def silent_too_long(self) -> None:
+        """The worker fell silent in the middle of its answer."""
+        conn, self.conn = self.conn, None
+        error = UpstreamTimeout("The worker fell silent.")
+        self._break_off(conn, TIMED_OUT, "The worker fell silent.", error)
+        if conn is not None:
+            conn.drop()
+
+    def keep_alive_due(self) -> None:
+        """A comment between two frames, so that nobody on the way takes the stream for dead."""
+        conn = self.conn
+        if conn is None or not self._sse or self.exchange.conn.is_write_paused:
+            return
+        if self._can_insert(conn):
+            self._insert(_PING if self.endpoint == "messages" else _KEEP_ALIVE)
+
+    def shut_down(self) -> None:
+        """The drain deadline is over; what is still open must end now."""
+        conn, self.conn = self.conn, None
+        if self.exchange.head_sent:
+            self._break_off(conn, SHUTDOWN, "The gateway is shutting down.", None)
+        else:
+            self._fail(GatewayError("The gateway is shutting down.", status=503, code=SHUTDOWN))
+        if conn is not None:
+            conn.drop()
+
+    # -- ending -------------------------------------------------------------------------------------------------
+
+    def _can_insert(self, conn: UpstreamConnection) -> bool:
+        """Whether a frame of ours may go out now: between two chunks and between two SSE frames."""
+        tracker = conn.tracker
+        if tracker is None or tracker.mode == LENGTH:
+            return False
+        return tracker.at_frame_boundary and (tracker.at_chunk_boundary or conn.decode)
+
+    def _insert(self, frame: bytes) -> None:
+        exchange = self.exchange
+        exchange.conn.write(frame if exchange.http10 else chunk(frame))
+
+    def _break_off(
+        self, conn: UpstreamConnection | None, code: str, message: str, error: UpstreamError | None
+    ) -> None:
+        """End a started answer: an error frame where one fits, else broken framing. Never a clean end."""
+        exchange = self.exchange
+        worker = self._worker
+        if self.backend.series is not None:
+            self.backend.series.cut(code)
+        if code != SHUTDOWN and worker is not None:
+            log.error(
+                "stream broken off: %s (%s) worker=%s",
+                code,
+                error.cause if error is not None else None,
+                worker.url,
+                extra=exchange.log_extra(),
+            )
+        insert = self._sse and conn is not None and self._can_insert(conn)
+        self._end()
+        if not insert:
+            exchange.abort()
+            return
+        self._insert(stream_error_frame(code, message, endpoint=self.endpoint))
+        if not exchange.http10:
+            exchange.conn.write(LAST_CHUNK)
+        exchange.ended()
+
+    def _fail(self, error: GatewayError) -> None:
+        exchange = self.exchange
+        if self.backend.series is not None:
+            self.backend.series.upstream(error.status, str(error.code))
+        if self._series is not None:
+            self._series.failed(error.status)
+        self._end()
+        exchange.fail(error)
+
+    def _end(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        worker.release()
+        backend = self.backend
+        backend.deadlines.discard(self)
+        if backend.first_byte.seconds:
+            backend.first_byte.discard(self)
+        if backend.watch.enabled:
+            backend.watch.discard(self)

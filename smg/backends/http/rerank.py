@@ -1,0 +1,79 @@
+"""Rerank: the one relayed route whose answer the gateway builds itself (http-api 13.3)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast
+
+from smg.backends.http.relay import Relay
+from smg.core.errors import GatewayError, ReplyTooLarge
+from smg.protocols.rerank import RerankBody
+from smg.protocols.rerank_reply import reshape
+
+if TYPE_CHECKING:
+    from smg.backends.http.proxy import HttpBackend
+    from smg.protocols import CheckedBody
+    from smg.server.exchange import Exchange
+    from smg._speedups.head import ReplyHead
+    from smg.upstream.connection import UpstreamConnection
+
+
+class RerankRelay(Relay):
+    """Collects a 2xx answer, at most `max_payload_size` bytes, and reshapes it; errors of the worker pass through."""
+
+    __slots__ = ("_collected", "_collecting", "_rerank", "_size", "_status")
+
+    def __init__(
+        self, backend: HttpBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
+    ) -> None:
+        super().__init__(backend, exchange, body, endpoint, path)
+        self._rerank = cast(RerankBody, body)
+        self._collecting = False
+        self._collected: list[bytes] = []
+        self._size = 0
+        self._status = 0
+
+    def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
+        """Collect what will be reshaped."""
+        if not 200 <= head.status < 300:
+            super().upstream_head(conn, head)
+            return
+        self._collecting = True
+        self._status = head.status
+        conn.decode = True
+        conn.sink = self._collect
+
+    def upstream_first(self, piece: bytes) -> None:
+        """The first piece of what is collected."""
+        if self._collecting:
+            self._collect(piece)
+        else:
+            super().upstream_first(piece)
+
+    def _collect(self, data: bytes) -> None:
+        self._collected.append(data)
+        self._size += len(data)
+        if self._size > self.exchange.conn.settings.max_payload_size:
+            conn, self.conn = self.conn, None
+            if conn is not None:
+                conn.drop()
+            self._fail(ReplyTooLarge("The worker's answer is too large."))
+
+    def upstream_done(self, tail: bytes) -> None:
+        """Build the answer."""
+        if not self._collecting:
+            super().upstream_done(tail)
+            return
+        self.conn = None
+        self._collected.append(tail)
+        if self.backend.series is not None:
+            self.backend.series.upstream(self._status)
+        try:
+            answer = reshape(
+                b"".join(self._collected), self._rerank, model=self.model, created=int(time.time())
+            )
+        except GatewayError as error:
+            self._fail(error)
+            return
+        self._end()
+        self.exchange.respond(200, answer)

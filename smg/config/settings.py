@@ -1,0 +1,98 @@
+"""`RouterConfig`: what the gateway was told, checked and frozen.
+
+One field per available flag, named as the flag with `_`; the defaults come from the flag table. The
+rest of the program reads this object and never a flag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smg.config.flags import default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterConfig:
+    """All settings of one gateway.
+
+    Durations are in seconds, sizes in bytes; 0 means off where the flag says so.
+    """
+
+    # Listening and workers
+    config: str | None = default("config")
+    host: str = default("host")
+    port: int = default("port")
+    worker_urls: tuple[str, ...] = default("worker-urls")
+    backend: str | None = default("backend")
+    upstream_pool_idle_timeout_secs: int = default("upstream-pool-idle-timeout-secs")
+    worker_startup_timeout_secs: int = default("worker-startup-timeout-secs")
+    worker_startup_delay: int = default("worker-startup-delay")
+    worker_startup_check_interval: int = default("worker-startup-check-interval")
+
+    # Routing
+    policy: str = default("policy")
+    disable_load_monitoring: bool = default("disable-load-monitoring")
+
+    # Time limits
+    request_timeout_secs: int = default("request-timeout-secs")
+    shutdown_grace_period_secs: int = default("shutdown-grace-period-secs")
+    stream_body_stall_timeout_secs: int = default("stream-body-stall-timeout-secs")
+    header_read_timeout_secs: int = default("header-read-timeout-secs")
+    idle_connection_timeout_secs: int = default("idle-connection-timeout-secs")
+    upstream_connect_timeout_secs: int = default("upstream-connect-timeout-secs")
+    upstream_first_byte_timeout_secs: int = default("upstream-first-byte-timeout-secs")
+    upstream_idle_timeout_secs: int = default("upstream-idle-timeout-secs")
+
+    # Requests; header names are lower-case
+    max_payload_size: int = default("max-payload-size")
+    cors_allowed_origins: tuple[str, ...] = default("cors-allowed-origins")
+    request_id_headers: tuple[str, ...] = default("request-id-headers")
+    forward_request_headers: tuple[str, ...] = default("forward-request-headers")
+    sse_keepalive_secs: int = default("sse-keepalive-secs")
+
+    # Keys: left out of the representation, which ends up in logs
+    api_key: str | None = field(default=default("api-key"), repr=False)
+
+    # Reliability
+    disable_retries: bool = default("disable-retries")
+    disable_circuit_breaker: bool = default("disable-circuit-breaker")
+    health_failure_threshold: int = default("health-failure-threshold")
+    health_success_threshold: int = default("health-success-threshold")
+    health_check_timeout_secs: int = default("health-check-timeout-secs")
+    health_check_interval_secs: int = default("health-check-interval-secs")
+    health_check_endpoint: str = default("health-check-endpoint")
+    disable_health_check: bool = default("disable-health-check")
+
+    # Logs and metrics
+    log_level: str = default("log-level")
+    log_dir: str | None = default("log-dir")
+    log_json: bool = default("log-json")
+    prometheus_port: int = default("prometheus-port")
+    prometheus_host: str = default("prometheus-host")
+    prometheus_duration_buckets: tuple[float, ...] = default("prometheus-duration-buckets")
+
+    @property
+    def bind_host(self) -> str:
+        """`host` as sockets want it: an IPv6 address without its brackets."""
+        return unbracketed(self.host)
+
+    @property
+    def prometheus_bind_host(self) -> str:
+        """`prometheus_host` without brackets."""
+        return unbracketed(self.prometheus_host)
+
+    @property
+    def listening(self) -> str:
+        """HOST:PORT as people write it, IPv6 in brackets."""
+        host = self.bind_host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def mode_name(self) -> str:
+        """The routing mode for the banner and the log."""
+        return f"Regular ({self.backend})" if self.backend else "Regular"
+
+
+def unbracketed(host: str) -> str:
+    """`[::1]` to `::1`; everything else as it is."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host

@@ -1,0 +1,141 @@
+"""Rules across settings: everything that must hold before the gateway starts (cli 6).
+
+`problems` collects every violation, `warnings` what is probably not meant. Each line starts with
+its flag. Ranges of single values come from the flag table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from itertools import pairwise
+
+from smg.config.addresses import (
+    LATER_SCHEMES,
+    host_problem,
+    origin_problem,
+    worker_url_problem,
+)
+from smg.config.flags import BY_FIELD, TABLE
+from smg.config.flags.row import Flag
+from smg.config.items import is_header_name
+from smg.config.settings import RouterConfig
+
+# Where a value came from, for messages: field name to "--flag", or "--flag (in FILE)".
+Label = Callable[[str], str]
+
+# Headers of one connection: the gateway writes its own; passing the client's on breaks framing.
+NOT_FORWARDED = frozenset(
+    (
+        *("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer"),
+        *("proxy-authenticate", "proxy-authorization", "proxy-connection", "upgrade"),
+        "transfer-encoding",
+    )
+)
+
+_PATH = re.compile(r"/[!-~]*")
+_KEY = re.compile(r"[!-~]+")
+
+
+def flag_label(field: str) -> str:
+    """The flag of a field, as typed."""
+    return f"--{BY_FIELD[field].name}"
+
+
+def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
+    """Every rule the configuration breaks."""
+    return [
+        f"{label(field)}: {text}"
+        for rule in (_ranges, _listeners, _workers, _headers, _paths, _keys, _origins, _buckets)
+        for field, text in rule(config)
+    ]
+
+
+def warnings(config: RouterConfig, given: Collection[str], label: Label = flag_label) -> list[str]:
+    """Settings in `given` (field names) that have no effect beside the others."""
+    return [
+        f"{label(flag.field)}: {reason}"
+        for flag in TABLE
+        if flag.field in given and (reason := idle_reason(flag, config))
+    ]
+
+
+def idle_reason(flag: Flag, config: RouterConfig) -> str | None:
+    """Why the flag changes nothing under this configuration, or None."""
+    if flag.policies and config.policy not in flag.policies:
+        return f"has no effect with --policy {config.policy}"
+    if flag.idle_with and getattr(config, flag.idle_with.replace("-", "_")):
+        return f"has no effect with --{flag.idle_with}"
+    return None
+
+
+Findings = Iterator[tuple[str, str]]
+
+
+def _ranges(config: RouterConfig) -> Findings:
+    for flag in TABLE:
+        if not flag.available:
+            continue
+        value = getattr(config, flag.field)
+        if value is not None and (text := flag.kind.problem(value)):
+            yield flag.field, text
+
+
+def _listeners(config: RouterConfig) -> Findings:
+    for field in ("host", "prometheus_host"):
+        if text := host_problem(getattr(config, field)):
+            yield field, text
+    if config.port == config.prometheus_port != 0:
+        yield "prometheus_port", f"must differ from --port, both are {config.port}"
+
+
+def _workers(config: RouterConfig) -> Findings:
+    for url in config.worker_urls:
+        if text := worker_url_problem(url):
+            yield "worker_urls", text
+        elif feature := LATER_SCHEMES.get(url.partition(":")[0]):
+            yield "worker_urls", f"{url}: not available yet ({feature})"
+
+
+def _headers(config: RouterConfig) -> Findings:
+    for field in ("request_id_headers", "forward_request_headers"):
+        for name in getattr(config, field):
+            if not is_header_name(name):
+                yield field, f"{name!r} is not an HTTP header name"
+    for name in config.forward_request_headers:
+        if name.lower() in NOT_FORWARDED:
+            yield (
+                "forward_request_headers",
+                f"{name} belongs to one connection and is never passed on",
+            )
+
+
+def _paths(config: RouterConfig) -> Findings:
+    if not _PATH.fullmatch(config.health_check_endpoint):
+        yield "health_check_endpoint", "must be a path that starts with /"
+    if config.log_dir == "":
+        yield "log_dir", "must not be empty"
+
+
+def _keys(config: RouterConfig) -> Findings:
+    # An empty or unsendable key must not leave the gateway open or locked; the text never shows it.
+    if config.api_key is not None and not _KEY.fullmatch(config.api_key):
+        yield "api_key", "must be visible ASCII characters without blanks"
+
+
+def _origins(config: RouterConfig) -> Findings:
+    if config.cors_allowed_origins == ("*",):
+        return
+    for origin in config.cors_allowed_origins:
+        if origin == "*":
+            yield "cors_allowed_origins", "* must be the only item"
+        elif text := origin_problem(origin):
+            yield "cors_allowed_origins", text
+
+
+def _buckets(config: RouterConfig) -> Findings:
+    buckets = config.prometheus_duration_buckets
+    if not buckets:
+        yield "prometheus_duration_buckets", "needs at least one bound"
+    elif any(low >= high for low, high in pairwise(buckets)):
+        yield "prometheus_duration_buckets", "must be strictly ascending"

@@ -1,0 +1,1 @@
+"""Small stable pieces everything may use; imports nothing else of ours."""

@@ -1,0 +1,106 @@
+"""The route table: which URL exists, who may call it, what it is called in metrics (http-api 1).
+
+Authorisation is data here and is checked on the matched route. Tests compare this table with docs/reference/routes.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from smg.core.errors import GatewayError
+from smg.server import Auth, Exchange, Response, Route, coroutine_route
+
+Start = Callable[[Exchange], None]
+Handler = Callable[[Exchange], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """Everything the table refers to; built by `smg.app`."""
+
+    inference: Callable[[str, str], Start]
+    readiness: Start
+    alive: Start
+    models: Start
+    model: Start
+    model_info: Handler
+    server_info: Handler
+    health_generate: Handler
+    engine_metrics: Handler
+    flush_cache: Handler
+    get_loads: Handler
+    response_get: Handler
+    response_delete: Handler
+    response_cancel: Handler
+    response_items: Handler
+
+
+#: endpoint of the checkers, our path, the worker's path, prefix of generated request ids
+_INFERENCE = (
+    ("chat", "/v1/chat/completions", "/v1/chat/completions", b"chatcmpl-"),
+    ("completions", "/v1/completions", "/v1/completions", b"cmpl-"),
+    ("generate", "/generate", "/generate", b"gnt-"),
+    ("embeddings", "/v1/embeddings", "/v1/embeddings", b"req-"),
+    ("classify", "/v1/classify", "/v1/classify", b"req-"),
+    ("rerank", "/rerank", "/v1/rerank", b"req-"),
+    ("v1_rerank", "/v1/rerank", "/v1/rerank", b"req-"),
+    ("responses", "/v1/responses", "/v1/responses", b"resp-"),
+    ("messages", "/v1/messages", "/v1/messages", b"msg_"),
+)
+
+#: known routes that HTTP mode does not serve: 501, so that a client learns the difference from a typo
+_NOT_IN_HTTP_MODE = (
+    ("POST", "/v1/tokenize"),
+    ("POST", "/v1/detokenize"),
+    ("POST", "/v1/conversations"),
+    ("GET", "/v1/conversations/{conversation_id}"),
+    ("POST", "/v1/conversations/{conversation_id}"),
+    ("DELETE", "/v1/conversations/{conversation_id}"),
+    ("GET", "/v1/conversations/{conversation_id}/items"),
+    ("POST", "/v1/conversations/{conversation_id}/items"),
+    ("GET", "/v1/conversations/{conversation_id}/items/{item_id}"),
+    ("DELETE", "/v1/conversations/{conversation_id}/items/{item_id}"),
+)
+
+
+def build(handlers: Handlers) -> list[Route]:
+    """All routes of the main listener in HTTP mode."""
+    h = handlers
+    routes = [
+        Route("GET", "/health", h.alive, probe=True),
+        Route("GET", "/liveness", h.alive, probe=True),
+        Route("GET", "/readiness", h.readiness, probe=True),
+        Route("GET", "/health_generate", coroutine_route(h.health_generate)),
+        Route("GET", "/v1/models", h.models),
+        Route("GET", "/v1/models/{model_id:rest}", h.model),
+        Route("GET", "/get_model_info", coroutine_route(h.model_info)),
+        Route("GET", "/model_info", coroutine_route(h.model_info)),
+        Route("GET", "/get_server_info", coroutine_route(h.server_info)),
+        Route("GET", "/server_info", coroutine_route(h.server_info)),
+        # Data plane and not public: with keys configured it would leak the topology (http-api 25 #17).
+        Route("GET", "/engine_metrics", coroutine_route(h.engine_metrics), Auth.DATA),
+        Route("POST", "/flush_cache", coroutine_route(h.flush_cache), Auth.CONTROL),
+        Route("GET", "/get_loads", coroutine_route(h.get_loads), Auth.CONTROL),
+    ]
+    for endpoint, path, worker_path, prefix in _INFERENCE:
+        label = "rerank" if endpoint == "v1_rerank" else endpoint
+        start = h.inference(endpoint, worker_path)
+        routes.append(Route("POST", path, start, Auth.DATA, label, prefix))
+    one = "/v1/responses/{response_id}"
+    for method, path, handler in (
+        ("GET", one, h.response_get),
+        ("DELETE", one, h.response_delete),
+        ("POST", one + "/cancel", h.response_cancel),
+        ("GET", one + "/input_items", h.response_items),
+    ):
+        routes.append(Route(method, path, coroutine_route(handler), Auth.DATA, "responses"))
+    for method, path in _NOT_IN_HTTP_MODE:
+        routes.append(Route(method, path, _not_implemented, Auth.DATA))
+    return routes
+
+
+def _not_implemented(exchange: Exchange) -> None:
+    raise GatewayError(
+        f"{exchange.route.path} is not served in HTTP mode.", status=501, code="not_implemented"
+    )

@@ -1,0 +1,170 @@
+"""Every metric family the gateway writes today, one attribute each (operations 1.5).
+
+Names, labels and buckets are a contract with dashboards and alerts. `docs/reference/metrics.md` is
+generated from here. Who records resolves children once and keeps them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from smg.observability.metrics import BoundedLabels, Registry
+
+# 10 us to 100 ms in steps 1-2-5.
+OVERHEAD_BUCKETS = (
+    *(0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005),
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
+)
+LOOP_DELAY_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+_ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
+_WORKER = ("worker_type", "connection_mode")
+
+
+class GatewayMetrics:
+    """The families; `duration_buckets` replaces the buckets of those that measure a duration.
+
+    `models` bounds the label `model`: pass model names through `models.admit` before `labels`.
+    """
+
+    def __init__(self, registry: Registry, duration_buckets: Iterable[float] | None = None) -> None:
+        self.registry = registry
+        self.models = BoundedLabels()
+        durations = None if duration_buckets is None else tuple(duration_buckets)
+        self._edge(registry, durations)
+        self._router(registry, durations)
+        self._workers(registry)
+        self._process(registry)
+
+    def _edge(self, registry: Registry, durations: tuple[float, ...] | None) -> None:
+        self.http_requests = registry.counter(
+            "smg_http_requests_total",
+            "Request heads received, before any check.",
+            ("method", "path"),
+        )
+        self.http_request_duration = registry.histogram(
+            "smg_http_request_duration_seconds",
+            "Request head received to response head ready; a stream's body is not included.",
+            ("method", "path"),
+            durations,
+        )
+        self.http_responses = registry.counter(
+            "smg_http_responses_total",
+            "Responses; error_code is the gateway's own code, empty for relayed errors.",
+            ("path", "status_code", "error_code"),
+        )
+        self.http_connections_active = registry.gauge(
+            "smg_http_connections_active",
+            "Requests in flight until the end of their response body; requests, not sockets.",
+        )
+        self.http_open_connections = registry.gauge(
+            "smg_http_open_connections", "Client sockets that are open."
+        )
+        self.http_inflight_request_age = registry.gauge(
+            "smg_http_inflight_request_age_count",
+            "Requests in flight by age in seconds, greater than gt up to le; not cumulative.",
+            ("gt", "le"),
+        )
+
+    def _router(self, registry: Registry, durations: tuple[float, ...] | None) -> None:
+        self.router_requests = registry.counter(
+            "smg_router_requests_total",
+            "Requests to be routed, once per client request, before a worker is chosen.",
+            (*_ROUTER, "streaming"),
+        )
+        self.router_request_duration = registry.histogram(
+            "smg_router_request_duration_seconds",
+            "Duration of successful requests with retries; of streams until the head is ready.",
+            _ROUTER,
+            durations,
+        )
+        self.router_request_errors = registry.counter(
+            "smg_router_request_errors_total",
+            "Requests whose final response is an error.",
+            (*_ROUTER, "error_type"),
+        )
+        self.router_upstream_responses = registry.counter(
+            "smg_router_upstream_responses_total",
+            "Attempts by outcome, also those that ended before a worker was reached.",
+            ("router_type", "status_code", "error_code"),
+        )
+        self.router_upstream_send_retries = registry.counter(
+            "smg_router_upstream_send_retries_total",
+            "Requests sent again because a reused connection turned out to be closed.",
+            ("router_type",),
+        )
+        self.upstream_streams_cut = registry.counter(
+            "smg_upstream_streams_cut_total",
+            "Streams that ended by a fault: upstream_stream_cut, upstream_stream_timeout or"
+            " gateway_shutdown.",
+            ("reason",),
+        )
+        self.router_ttft = registry.histogram(
+            "smg_router_ttft_seconds",
+            "Dispatch to the first byte of a stream's body.",
+            ("router_type", "backend_type", "model", "endpoint"),
+            durations,
+        )
+        self.gateway_overhead = registry.histogram(
+            "smg_gateway_overhead_seconds",
+            "Time the gateway itself adds: head received to first byte sent to the worker, plus"
+            " first byte from the worker to first byte sent to the client; queueing excluded.",
+            ("endpoint",),
+            OVERHEAD_BUCKETS,
+        )
+
+    def _workers(self, registry: Registry) -> None:
+        self.worker_pool_size = registry.gauge(
+            "smg_worker_pool_size", "Registered workers.", (*_WORKER, "model")
+        )
+        self.worker_connections_active = registry.gauge(
+            "smg_worker_connections_active", "Open connections to workers.", _WORKER
+        )
+        self.worker_requests_active = registry.gauge(
+            "smg_worker_requests_active", "Requests in flight on the worker.", ("worker",)
+        )
+        self.worker_health = registry.gauge(
+            "smg_worker_health", "1 if the worker is ready, else 0.", ("worker",)
+        )
+        self.worker_health_checks = registry.counter(
+            "smg_worker_health_checks_total",
+            "Probes of workers; result is success or failure.",
+            ("worker_type", "result"),
+        )
+        self.worker_selection = registry.counter(
+            "smg_worker_selection_total",
+            "Workers chosen.",
+            (*_WORKER, "model", "policy"),
+        )
+        self.worker_errors = registry.counter(
+            "smg_worker_errors_total",
+            "Attempts that ended with a 5xx or a transport error.",
+            (*_WORKER, "error_type"),
+        )
+
+    def _process(self, registry: Registry) -> None:
+        self.build_info = registry.gauge(
+            "smg_build_info", "1; the labels say what runs.", ("version", "python", "event_loop")
+        )
+        self.event_loop_delay = registry.histogram(
+            "smg_event_loop_delay_seconds",
+            "How late a 10 ms timer of the event loop fires.",
+            buckets=LOOP_DELAY_BUCKETS,
+        )
+        self.event_loop_stalls = registry.counter(
+            "smg_event_loop_stalls_total", "Timers of the event loop more than 5 ms late."
+        )
+        self.event_loop_tasks = registry.gauge(
+            "smg_event_loop_tasks", "Tasks alive on the event loop."
+        )
+
+    def set_build_info(self, version: str, event_loop: str) -> None:
+        """Say once which gateway, Python and event loop (`uvloop`, `asyncio`) run."""
+        python = ".".join(map(str, sys.version_info[:3]))
+        self.build_info.labels(version, python, event_loop).set(1.0)
+
+    def remove_worker(self, worker: str) -> None:
+        """Delete the gauges of a worker that is gone; its share of the counters stays."""
+        for family in (self.worker_requests_active, self.worker_health):
+            family.remove(worker)

@@ -1,0 +1,263 @@
+"""One log line as text or as a JSON object (operations 1.7.1).
+
+Runs on the log thread. Nothing that comes from a request may start a line of its own or reach a
+terminal as a control sequence: what is not printable is escaped, known secrets are blotted out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Protocol
+
+import orjson
+
+_TRACEBACK = logging.Formatter()
+_COLOURS = {"ERROR": "\x1b[31m", "WARN": "\x1b[33m", "INFO": "\x1b[32m", "DEBUG": "\x1b[34m"}
+_DIM, _RESET = "\x1b[2m", "\x1b[0m"
+
+
+class Line:
+    """What both formats are made from. `fields` values may be anything, bytes included."""
+
+    __slots__ = (
+        "created",
+        "exception",
+        "fields",
+        "filename",
+        "level",
+        "lineno",
+        "message",
+        "target",
+    )
+
+    def __init__(
+        self,
+        created: float,
+        level: int,
+        target: str,
+        filename: str,
+        lineno: int,
+        message: str,
+        fields: Mapping[str, Any],
+        exception: str = "",
+    ) -> None:
+        self.created = created
+        self.level = level
+        self.target = target
+        self.filename = filename
+        self.lineno = lineno
+        self.message = message
+        self.fields = fields
+        self.exception = exception
+
+
+def from_record(record: logging.LogRecord) -> Line:
+    """The line of a standard record; structured fields come in its attribute `fields`."""
+    try:
+        message = record.getMessage()
+    except Exception as error:  # wrong number of arguments: show what there is
+        message = f"{record.msg} {record.args!r} ({error})"
+    exception = ""
+    if record.exc_info and record.exc_info[0] is not None:
+        exception = _TRACEBACK.formatException(record.exc_info)
+    if record.stack_info:
+        exception = f"{exception}\n{record.stack_info}".strip()
+    return Line(
+        record.created,
+        record.levelno,
+        target(record.name),
+        record.filename,
+        record.lineno,
+        message,
+        getattr(record, "fields", None) or {},
+        exception,
+    )
+
+
+def target(name: str) -> str:
+    """A logger name as operators know it: `smg.request` is `smg::request`."""
+    return name.replace(".", "::") if name.startswith("smg.") else name
+
+
+def level_name(level: int) -> str:
+    """The level in the words of the log filter, upper case."""
+    if level >= logging.ERROR:
+        return "ERROR"
+    if level >= logging.WARNING:
+        return "WARN"
+    if level >= logging.INFO:
+        return "INFO"
+    return "DEBUG" if level >= logging.DEBUG else "TRACE"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+@lru_cache(maxsize=64)
+def _millisecond(milliseconds: int) -> str:
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+def timestamp(created: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return _millisecond(int(created * 1000))
+
+
+def escape(text: str) -> str:
+    """The text with everything that is not printable written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
+    if short:
+        return short
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}"
+
+
+class Redactor:
+    """Replaces known secret values wherever they turn up in a message or a field."""
+
+    MARK = "[redacted]"
+    # A shorter secret would blot out ordinary words; one that short protects nothing anyway.
+    MIN_LENGTH = 4
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.active = False
+
+    def add(self, value: str) -> None:
+        """From now on `value` is not written any more."""
+        if len(value) >= self.MIN_LENGTH:
+            self.active = True
+            self._values.add(value)
+            # Longest first, or a secret that begins with another would show its tail.
+            ordered = sorted(self._values, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, ordered)))
+
+    def __call__(self, text: str) -> str:
+        return text if self._pattern is None else self._pattern.sub(self.MARK, text)
+
+
+class LineFormat(Protocol):
+    """Turns a line into text without the newline at its end."""
+
+    def __call__(self, line: Line) -> str: ...
+
+
+class JsonFormat:
+    """One object per line, fields at its top level."""
+
+    _RESERVED = frozenset(
+        ("timestamp", "level", "message", "target", "filename", "line_number", "exception")
+    )
+
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
+
+    def __call__(self, line: Line) -> str:
+        data: dict[str, Any] = {
+            "timestamp": timestamp(line.created),
+            "level": level_name(line.level),
+            "message": self._redact(line.message),
+            "target": line.target,
+            "filename": line.filename,
+            "line_number": line.lineno,
+        }
+        # Most values are bytes or numbers of the access log: those two without a call.
+        redact = self._redact if self._redact.active else None
+        for name, value in line.fields.items():
+            if name in self._RESERVED:
+                name += "_"
+            kind = type(value)
+            if kind is bytes and redact is None:
+                data[name] = value.decode("utf-8", "backslashreplace")
+            elif kind is int or (kind is str and redact is None):
+                data[name] = value
+            elif value is not None:
+                data[name] = self._plain(value)
+        if line.exception:
+            data["exception"] = self._redact(line.exception)
+        try:
+            text = orjson.dumps(data).decode()
+            # The first test costs nothing, where isprintable looks at every character.
+            if (text.isascii() and "\x7f" not in text) or text.isprintable():
+                return text
+        except orjson.JSONEncodeError:  # a lone surrogate or an integer beyond 64 bits
+            pass
+        # orjson leaves DEL and the control characters above 0x80 as they are.
+        return json.dumps(data, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, (str, bytes)):
+            return self._redact(_text(value))
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self._plain(item) for item in value]
+        if isinstance(value, Mapping):
+            return {self._redact(str(name)): self._plain(item) for name, item in value.items()}
+        return self._redact(_text(value))
+
+
+class TextFormat:
+    """Time, level, target, file:line, message, then `key=value`; a traceback follows indented."""
+
+    def __init__(self, redact: Redactor, colour: bool = False) -> None:
+        self._redact = redact
+        self._colour = colour
+        self._head = lru_cache(maxsize=512)(self._make_head)
+
+    def _make_head(self, level: int, target: str, filename: str, lineno: int) -> str:
+        name = level_name(level)
+        place = escape(f"{target}: {filename}:{lineno}:")
+        if self._colour:
+            return f"{_COLOURS.get(name, '')}{name:>5}{_RESET} {_DIM}{place}{_RESET}"
+        return f"{name:>5} {place}"
+
+    def __call__(self, line: Line) -> str:
+        when = timestamp(line.created)
+        if self._colour:
+            when = f"{_DIM}{when}{_RESET}"
+        head = self._head(line.level, line.target, line.filename, line.lineno)
+        text = f"{when} {head} {escape(self._redact(line.message))}"
+        for name, value in line.fields.items():
+            if value is not None:
+                text += f" {name}={value if type(value) is int else self._value(value)}"
+        if line.exception:
+            # Indented, so that no line of an exception's message can pass for a log line.
+            lines = self._redact(line.exception).splitlines()
+            text += "".join(f"\n    {escape(part)}" for part in lines)
+        return text
+
+    def _value(self, value: Any) -> str:
+        if type(value) is bytes:
+            text = value.decode("utf-8", "backslashreplace")
+        elif value is True or value is False:
+            return "true" if value else "false"
+        else:
+            text = _text(value)
+        if self._redact.active:
+            text = self._redact(text)
+        quotes = " " in text or '"' in text or "=" in text or "\\" in text or not text
+        if not quotes and text.isprintable():
+            return text
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escape(quoted)}"'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value if isinstance(value, str) else str(value)

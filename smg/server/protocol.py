@@ -1,0 +1,529 @@
+"""The inbound HTTP/1.1 connection: bytes from a client to exchanges, in order.
+
+httptools (llhttp, strict) parses; this class adds what a parser cannot know: limits, deadlines, routes, pipelining and
+what happens to a body nobody wants. RFC 9112; the limits are those of http-api 3.7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from smg.core.errors import GatewayError, RequestError
+from smg.core.ids import request_suffix
+from smg.server.exchange import Exchange
+from smg.server.routes import Auth
+from smg.wire.errors import JSON, error_body, error_headers
+from smg.wire.head import status_line
+
+if TYPE_CHECKING:
+    from smg.core.deadlines import DeadlineQueue
+    from smg.server.listener import HttpServer
+    from smg.server.routes import Endpoint
+
+log = logging.getLogger(__name__)
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_REQUEST_ID = 256
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client socket. At most one exchange is being answered; further requests wait in order."""
+
+    # No __slots__: asyncio.Protocol subclasses get them, but `write` is bound per connection for speed.
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.settings = server.settings
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.write = _closed_write
+        self._parser = httptools.HttpRequestParser(self)
+        self._closing = False
+        self._paused = False
+        # the request being read
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._reading: Exchange | None = None
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+        self._discard = False
+        self._queue: DeadlineQueue[ClientConnection] | None = None
+        # the request being answered, those complete and waiting, and bytes not parsed yet
+        self._exchange: Exchange | None = None
+        self._ready: deque[Exchange] = deque()
+        self._stash: list[bytes] = []
+        self._stash_bytes = 0
+        self._reading_paused = False
+
+    # -- transport callbacks ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register; the clock for the first head starts now."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=self.settings.write_buffer_high)
+        self.write = self.transport.write
+        self.server.connections.add(self)
+        self._watch(self.server.head_deadlines)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client left: whoever works for it stops at once."""
+        self._closing = True
+        server = self.server
+        server.connections.discard(self)
+        self._watch(None)
+        self.write = _closed_write
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        reading, self._reading = self._reading, None
+        if reading is not None and reading is not exchange:
+            reading.client_gone()
+        while self._ready:
+            self._ready.popleft().client_gone()
+        self._stash.clear()
+        # The parser points back at us: break the cycle so that memory goes back without the collector.
+        self._parser = None  # type: ignore[assignment]
+
+    def eof_received(self) -> bool:
+        """A client that shuts down its side has left; half-closed requests are not served."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        self._paused = True
+        exchange = self._exchange
+        if exchange is not None and exchange.consumer is not None:
+            exchange.consumer.pause()
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        self._paused = False
+        exchange = self._exchange
+        if exchange is not None:
+            if exchange.consumer is not None:
+                exchange.consumer.resume()
+        elif self._ready or self._stash:
+            self._advance()
+
+    @property
+    def is_write_paused(self) -> bool:
+        """True while the client's buffer is full: a new producer must start paused."""
+        return self._paused
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, unless a request is being answered: then pipelined bytes wait."""
+        if self._closing:
+            return
+        if self._exchange is not None and self._reading is None:
+            self._hold(data)
+            return
+        self._feed(data)
+
+    # -- parsing ------------------------------------------------------------------------------------------------
+
+    def _hold(self, data: bytes) -> None:
+        self._stash.append(data)
+        self._stash_bytes += len(data)
+        if self._stash_bytes > self.settings.max_pipelined_bytes and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _feed(self, data: bytes) -> None:
+        if self._reading is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # We never switch protocols: the request was delivered like any other, what follows is not HTTP.
+            self._no_more_requests()
+            return
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__ or error
+            if isinstance(cause, GatewayError):
+                self._refuse(cause)
+            else:
+                log.error("request parsing failed", exc_info=cause)
+                self._refuse(GatewayError("Internal error in the gateway"))
+            return
+        except httptools.HttpParserError as error:
+            if self._closing or (self._exchange is not None and not self._exchange.keep_alive):
+                return  # bytes after the last request of this connection
+            self._refuse(RequestError("Malformed HTTP request.", code="bad_request", cause=error))
+            return
+        if self._closing:
+            return
+        reading = self._reading
+        if reading is None:
+            if self._exchange is None:
+                if self._head_bytes:
+                    if self._head_bytes > self.settings.max_head_bytes:
+                        self._refuse(_head_too_large())
+                        return
+                    if self._queue is not self.server.head_deadlines:
+                        self._watch(self.server.head_deadlines)
+        else:
+            self._watch(self.server.body_deadlines)
+
+    def on_message_begin(self) -> None:
+        """httptools: a request line begins."""
+        self._headers = []
+        self._target = b""
+        self._chunks = []
+        self._body_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """httptools: the request target."""
+        self._target = url if not self._target else self._target + url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools: one header line (or trailer, which is dropped)."""
+        if self._reading is None:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """httptools: the head is complete; match the route and decide about the body."""
+        parser = self._parser
+        settings = self.settings
+        server = self.server
+        headers = self._headers
+        if self._head_bytes > settings.max_head_bytes:
+            size = len(self._target) + sum(len(n) + len(v) + 4 for n, v in headers)
+            if size > settings.max_head_bytes:
+                raise _head_too_large()
+        if len(headers) > settings.max_headers:
+            raise GatewayError("Too many request headers.", status=431, code="headers_too_large")
+        target = self._target
+        if len(target) > settings.max_target_bytes:
+            raise GatewayError("Request target too long.", status=414, code="uri_too_long")
+        version = parser.get_http_version()
+        http10 = version != "1.1"
+        if http10 and version != "1.0":
+            raise GatewayError("HTTP version not supported.", status=505, code="http_version")
+        special = server.special_headers
+        request_id = origin = expect = length = host = None
+        rank = 99
+        for name, value in headers:
+            kind = special.get(name)
+            if kind is None:
+                continue
+            if kind >= 10:  # a request id header; lower number = earlier in the configured list
+                if kind < rank and 0 < len(value) <= _MAX_REQUEST_ID and _is_printable(value):
+                    request_id, rank = value, kind
+            elif kind == _HOST:
+                if host is not None or not _is_host(value):
+                    raise RequestError("Repeated or malformed Host header.", code="bad_request")
+                host = value
+            elif kind == _LENGTH:
+                length = int(value)
+            elif kind == _CODING:
+                if http10 or value.strip().lower() != b"chunked":
+                    raise RequestError("Unsupported Transfer-Encoding.", code="bad_request")
+                length = -1
+            elif kind == _EXPECT:
+                expect = value
+            else:
+                origin = value
+        if host is None and not http10:
+            raise RequestError("Missing Host header.", code="bad_request")
+        method = parser.get_method()
+        path, _, query = target.partition(b"?")
+        if not path.startswith(b"/"):
+            path = _origin_form(path)
+        error: GatewayError | None = None
+        params = None
+        endpoint: Endpoint
+        try:
+            endpoint, params = server.table.match(method, path)
+        except GatewayError as caught:
+            error = caught
+            endpoint = server.table.other
+            if caught.status == 405:
+                endpoint = server.table.sibling(path)
+        if request_id is None:
+            request_id = endpoint.id_prefix + request_suffix()
+        exchange = Exchange(
+            self,
+            endpoint,
+            method,
+            path,
+            query,
+            headers,
+            request_id,
+            http10,
+            not http10 and parser.should_keep_alive() and not parser.should_upgrade(),
+        )
+        exchange.params = params
+        exchange.origin = origin
+        self._head_bytes = 0
+        self._discard = False
+        server.request_arrived(exchange)
+        if error is None:
+            if endpoint.auth is not Auth.PUBLIC and server.authorize is not None:
+                error = server.authorize(exchange)
+            if error is None and length is not None and length > settings.max_payload_size:
+                error = _body_too_large(settings.max_payload_size)
+        elif server.cors is not None and method == b"OPTIONS" and error.status == 405:
+            error = None
+            exchange.endpoint = server.cors.preflight
+        self._reading = exchange
+        if error is not None:
+            exchange.early_error = error
+            self._discard = True
+            if length is not None and not 0 <= length <= settings.drain_bytes:
+                exchange.keep_alive = False
+                self._answer_unread(exchange)
+        elif expect is not None and length and not http10 and expect.lower() == b"100-continue":
+            if self._exchange is None and not self._ready:
+                self.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """httptools: a piece of the body."""
+        if self._discard:
+            return
+        self._chunks.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self.settings.max_payload_size and self._reading is not None:
+            # Only a chunked body gets here; a declared length was refused with the head.
+            self._reading.early_error = _body_too_large(self.settings.max_payload_size)
+            self._discard = True
+            self._chunks = []
+            self._reading.keep_alive = False
+            self._answer_unread(self._reading)
+
+    def on_message_complete(self) -> None:
+        """httptools: the request is complete; answer it, or queue it behind the one being answered."""
+        exchange = self._reading
+        self._reading = None
+        if exchange is None or exchange.done or self._closing:
+            return
+        exchange.body_complete = True
+        chunks = self._chunks
+        if chunks:
+            exchange.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._chunks = []
+        if self._exchange is None:
+            self._watch(None)
+            self._exchange = exchange
+            self._start(exchange)
+        elif self._exchange is not exchange:
+            self._ready.append(exchange)
+
+    # -- answering ----------------------------------------------------------------------------------------------
+
+    def _start(self, exchange: Exchange) -> None:
+        if exchange.early_error is not None:
+            exchange.fail(exchange.early_error)
+            return
+        try:
+            exchange.endpoint.start(exchange)
+        except GatewayError as caught:
+            exchange.fail(caught)
+        except Exception as caught:
+            log.exception("handler of %s failed", exchange.route.path, extra=exchange.log_extra())
+            exchange.fail(GatewayError("Internal error in the gateway", cause=caught))
+
+    def _answer_unread(self, exchange: Exchange) -> None:
+        """Answer a request whose body is still coming and will not be read."""
+        if self._exchange is not None:
+            return  # it is not its turn yet; on_message_complete or the deadline will come
+        self._exchange = exchange
+        self._start(exchange)
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """The exchange wrote its last byte: go on with the next, or close."""
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        if self._closing:
+            return
+        if not exchange.keep_alive:
+            self._close_gently(unread=not exchange.body_complete)
+        elif self._ready or self._stash:
+            # Not from inside the previous answer's call chain: a long pipeline must not grow the stack.
+            self.server.loop.call_soon(self._advance)
+        elif self._reading is None:
+            self._watch(self.server.idle_deadlines)
+
+    def _watch(self, queue: DeadlineQueue[ClientConnection] | None) -> None:
+        """At most one inbound deadline runs per connection."""
+        old = self._queue
+        if old is not None:
+            old.discard(self)
+        self._queue = queue
+        if queue is not None:
+            queue.add(self)
+
+    def _advance(self) -> None:
+        if self._exchange is not None or self._closing or self._paused:
+            return
+        if self._ready:
+            self._exchange = exchange = self._ready.popleft()
+            self._start(exchange)
+        elif self._stash:
+            data = b"".join(self._stash)
+            self._stash.clear()
+            self._stash_bytes = 0
+            if self._reading_paused:
+                self._reading_paused = False
+                self.transport.resume_reading()
+            self._feed(data)
+
+    def connection_header(self, exchange: Exchange) -> bytes:
+        """The `connection` line of an answer that is the last one, or that comes before its request was read."""
+        exchange.keep_alive = False
+        return b"connection: close\r\n"
+
+    def _no_more_requests(self) -> None:
+        for exchange in (self._exchange, *self._ready):
+            if exchange is not None:
+                exchange.keep_alive = False
+        if self._exchange is None and self._reading is None:
+            self._close_gently(unread=False)
+
+    def _refuse(self, error: GatewayError) -> None:
+        """A request that cannot even be read: answer once, then close."""
+        if self._closing:
+            return
+        self._stash.clear()
+        reading, self._reading = self._reading, None
+        if reading is not None and not reading.done and self._exchange in (None, reading):
+            self._exchange = reading
+            reading.keep_alive = False
+            reading.fail(error)
+            return
+        if reading is not None:
+            reading.client_gone()
+        if self._exchange is not None or self._ready:
+            self._no_more_requests()  # earlier requests are answered first, then the connection ends
+            return
+        self.server.refused(error)
+        body = error_body(error)
+        head = [status_line(error.status), b"content-type: ", JSON, b"\r\n"]
+        for name, value in error_headers(error):
+            head += (name, b": ", value, b"\r\n")
+        request_id = b"req-" + request_suffix()
+        head.append(
+            b"content-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n\r\n"
+            % (len(body), request_id)
+        )
+        self.write(b"".join(head) + body)
+        self._close_gently(unread=True)
+
+    # -- closing ------------------------------------------------------------------------------------------------
+
+    def _close_gently(self, *, unread: bool) -> None:
+        """Close after the last answer. With unread input a plain close would reset the connection and could destroy
+        the answer on its way, so we half-close and read on until the client closes or the linger time is over."""
+        self._closing = True
+        self._watch(self.server.linger_deadlines)
+        if unread and self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def cut(self, exchange: Exchange) -> None:
+        """Close in the middle of an answer."""
+        if self._exchange is exchange:
+            self._exchange = None
+        self._closing = True
+        # close(), not abort(): what was written before the cut is still delivered, the framing stays open.
+        self._watch(self.server.linger_deadlines)
+        if exchange.http10:
+            # An HTTP/1.0 body ends by close: only a reset tells the client that this one is not complete.
+            self.server.reset(self.transport)
+        else:
+            self.transport.close()
+
+    def close_if_idle(self) -> None:
+        """For draining: close now when nothing is being answered or read."""
+        if self._exchange is None and self._reading is None and not self._ready:
+            self._closing = True
+            self.transport.close()
+
+    def head_timed_out(self) -> None:
+        """The head did not complete in time."""
+        if self._head_bytes:
+            self._refuse(
+                GatewayError("Request head not received in time.", status=408, code="timeout")
+            )
+        else:
+            self._closing = True
+            self.transport.close()
+
+    def body_timed_out(self) -> None:
+        """The client stopped sending its body."""
+        self._refuse(
+            GatewayError("The request body stalled.", status=408, code="request_body_stalled")
+        )
+
+    def idle_timed_out(self) -> None:
+        """A kept connection was not used again."""
+        self._closing = True
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def linger_timed_out(self) -> None:
+        """The client did not take its last answer or did not close."""
+        self.transport.abort()
+
+
+_HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN = 1, 2, 3, 4, 5
+
+
+def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
+    """Header name → kind, for the one loop over a request's headers. Kinds from 10 on are request id headers."""
+    kinds = {
+        b"host": _HOST,
+        b"content-length": _LENGTH,
+        b"transfer-encoding": _CODING,
+        b"expect": _EXPECT,
+        b"origin": _ORIGIN,
+    }
+    for index, name in enumerate(request_id_headers):
+        kinds.setdefault(name.lower(), 10 + index)
+    return kinds
+
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_HOST_BYTES = bytes(
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]%!$&'()*+,;="
+)
+
+
+def _is_printable(value: bytes) -> bool:
+    return not value.translate(None, _PRINTABLE)
+
+
+def _is_host(value: bytes) -> bool:
+    return not value.translate(None, _HOST_BYTES)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """The path of an absolute-form target; anything else becomes a path nobody serves."""
+    scheme, sep, rest = target.partition(b"://")
+    if sep and scheme.lower() in (b"http", b"https"):
+        return b"/" + rest.partition(b"/")[2]
+    return b"*"
+
+
+def _head_too_large() -> GatewayError:
+    return GatewayError("Request head too large.", status=431, code="headers_too_large")
+
+
+def _body_too_large(limit: int) -> GatewayError:
+    return GatewayError(
+        f"Request body larger than the limit of {limit} bytes: length limit exceeded.",
+        status=413,
+        code="request_body_too_large",
+    )
+
+
+def _closed_write(data: bytes) -> None:
+    """Writes after the connection is gone go nowhere."""

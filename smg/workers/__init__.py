@@ -1,0 +1,25 @@
+"""Worker model, registry, events and candidate selection; state only."""
+
+from __future__ import annotations
+
+from smg.workers.model import UNKNOWN_MODEL, ModelCard, Worker, WorkerStatus
+from smg.workers.registry import DuplicateWorker, ModelGroup, WorkerEvent, WorkerRegistry
+from smg.workers.selection import candidates, is_available, model_not_found, no_available_workers
+from smg.workers.url import WorkerAddress, parse_worker_url
+
+__all__ = [
+    "UNKNOWN_MODEL",
+    "DuplicateWorker",
+    "ModelCard",
+    "ModelGroup",
+    "Worker",
+    "WorkerAddress",
+    "WorkerEvent",
+    "WorkerRegistry",
+    "WorkerStatus",
+    "candidates",
+    "is_available",
+    "model_not_found",
+    "no_available_workers",
+    "parse_worker_url",
+]

@@ -1,0 +1,306 @@
+"""Merging, availability, validation: a command line becomes `RouterConfig` or every problem."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from smg.config.flags import TABLE, default
+from smg.config.flags.policy import LATER_POLICIES
+from smg.config.flags.row import Flag
+from smg.config.kinds import Float
+from smg.config.parse import Loaded, parse, resolve
+from smg.config.settings import RouterConfig
+from smg.config.validate import idle_reason
+from smg.core.errors import ConfigError
+
+
+def load(*argv: str, **environ: str) -> Loaded:
+    return parse(argv, environ)
+
+
+def problems(*argv: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(argv, environ)
+    return caught.value.problems
+
+
+def test_defaults_come_from_the_table() -> None:
+    config = load().config
+    assert config == RouterConfig()
+    assert (config.host, config.port, config.policy) == ("0.0.0.0", 30000, "round_robin")
+    assert len(config.prometheus_duration_buckets) == 29
+
+
+def test_one_field_per_available_flag() -> None:
+    fields = {field.name for field in dataclasses.fields(RouterConfig)}
+    assert fields == {flag.field for flag in TABLE if flag.available}
+    assert all(
+        getattr(RouterConfig(), flag.field) == flag.default for flag in TABLE if flag.available
+    )
+
+
+def test_every_problem_is_reported_and_starts_with_its_flag() -> None:
+    found = problems(
+        "--port", "0", "--enable-mesh", "--worker-urls", "a:8000", "--policy", "manual"
+    )
+    assert [line.split(":")[0] for line in found] == [
+        "--enable-mesh",
+        "--policy",
+        "--port",
+        "--worker-urls",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "feature"),
+    [
+        (["--prefill", "http://p:1", "--decode", "http://d:1"], "PD disaggregation"),
+        (["--prefill", "http://p:1", "0", "--pd-disaggregation"], "PD disaggregation"),
+        (["--pd-disaggregation"], "PD disaggregation"),
+        (["--pd-disaggregation", "--decode-policy", "bucket"], "PD disaggregation"),
+        (["--policy", "power_of_two", "--worker-urls", "http://a:1"], "load-aware routing"),
+        (["--policy", "cache_aware"], "cache-aware routing"),
+        (["--cache-threshold", "2"], "cache-aware routing"),
+        (["--cache-index", "hash"], "cache-aware routing"),
+        (["--cache-boundaries", "8192,2048"], "cache-aware routing"),
+        (["--retry-max-retries", "0"], "retries"),
+        (["--cb-failure-threshold", "0", "--disable-circuit-breaker"], "circuit breakers"),
+        (["--queue-size", "1", "--queue-timeout-secs", "0"], "rate limiting"),
+        (["--max-concurrent-requests", "-1"], "rate limiting"),
+        (["--health-check-port", "0"], "probe listener"),
+        (["--service-discovery", "--selector", "app=w env=p"], "service discovery"),
+        (["--selector", "app in (a, b)"], "service discovery"),
+        (["--model-alias", "x=a", "--model-alias", "x=b"], "model aliases"),
+        (["--tenant-api-key", "hush"], "tenants"),
+        (["--control-plane-api-keys", "a:n:admin:hush"], "control-plane authentication"),
+        (["--jwt-issuer", "X"], "control-plane authentication"),
+        (["--tls-cert-path", "c"], "TLS"),
+        (["--otlp-traces-endpoint", "host"], "tracing"),
+        (["--redis-retention-days", "-1"], "history storage"),
+        (["--reasoning-parser", "deepseek-r1"], "gRPC mode"),
+        (["--model", "m"], "gRPC mode"),
+        (["--sse-keepalive-early"], "early keep-alive"),
+        (["--enable-igw"], "IGW mode"),
+        (["--backend", "openai"], "external providers"),
+        (["--worker-urls", "http://a:1", "grpc://b:2"], "gRPC mode"),
+        (["--worker-urls", "ipc:///run/x"], "ZMQ workers"),
+        (["--cross-region-enabled"], "cross-region routing"),
+    ],
+)
+def test_what_is_not_built_yet_says_so(argv: Sequence[str], feature: str) -> None:
+    found = problems(*argv)
+    assert all("not available yet (" in line for line in found), found
+    assert any(f"({feature})" in line for line in found), found
+    assert "hush" not in "".join(found)
+
+
+def test_accepted_without_effect_because_they_already_hold() -> None:
+    config = load(
+        "--disable-retries", "--disable-circuit-breaker", "--disable-load-monitoring"
+    ).config
+    assert config.disable_retries
+    assert config.disable_circuit_breaker
+
+
+@pytest.mark.parametrize("backend", ["sglang", "vllm", "trtllm", "tokenspeed"])
+def test_backend_hint(backend: str) -> None:
+    assert load("--runtime", backend).config.mode_name == f"Regular ({backend})"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://a:1", "https://a", "http://a:1/v1/", "http://[::1]:8000", "http://10.0.0.1:1"),
+        *("http://my_pod.ns.svc:80", "http://a-b"),
+    ],
+)
+def test_worker_urls_taken(url: str) -> None:
+    assert load("--worker-urls", url).config.worker_urls == (url,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "",
+            "a:8000",
+            "HTTP://a:1",
+            "tcp://x",
+            "http://",
+            "http://:80",
+            "http://a:0",
+            "http://a:",
+        ),
+        *(
+            "http://a:99999",
+            "http://a:x",
+            "http://[::1",
+            "http://[x]:1",
+            "http://[::1]x:1",
+            "http://a b",
+            "http://ä",
+        ),
+        *("http://a/\r\nx", "http://a?x=1", "http://a#x", "http:a", "http:///x", "http://a,b"),
+    ],
+)
+def test_worker_urls_refused(url: str) -> None:
+    (line,) = problems("--worker-urls", url)
+    assert line.startswith("--worker-urls: ")
+
+
+def test_scheme_hints() -> None:
+    assert "http://a:8000" in problems("--worker-urls", "a:8000")[0]
+    assert "lower case" in problems("--worker-urls", "HTTP://a:1")[0]
+
+
+def test_password_in_a_worker_url_is_not_repeated() -> None:
+    assert "hush" not in problems("--worker-urls", "http://me:hush@a:1", "me:hush@b")[0]
+
+
+def test_a_repeated_worker_counts_once_with_a_warning() -> None:
+    loaded = load("--worker-urls", "http://a:1", "http://b:1", "http://a:1")
+    assert loaded.config.worker_urls == ("http://a:1", "http://b:1")
+    assert loaded.warnings == ("--worker-urls: http://a:1 is given more than once; it counts once",)
+
+
+@pytest.mark.parametrize(
+    ("host", "bare", "listening"),
+    [
+        ("::1", "::1", "[::1]:30000"),
+        ("[::1]", "::1", "[::1]:30000"),
+        ("localhost", "localhost", "localhost:30000"),
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1:30000"),
+    ],
+)
+def test_hosts_taken(host: str, bare: str, listening: str) -> None:
+    config = load("--host", host).config
+    assert config.bind_host == bare
+    assert config.listening == listening
+
+
+@pytest.mark.parametrize("host", ["", "nosuch.invalid", "[127.0.0.1]", "a b", "http://x", "[x]"])
+@pytest.mark.parametrize("flag", ["--host", "--prometheus-host"])
+def test_hosts_refused(flag: str, host: str) -> None:
+    (line,) = problems(flag, host)
+    assert line.startswith(f"{flag}: ")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--port", "0"],
+        ["--request-timeout-secs", "0"],
+        ["--max-payload-size", "0"],
+        ["--worker-startup-timeout-secs", "0"],
+        ["--worker-startup-check-interval", "0"],
+        ["--worker-startup-delay", "-1"],
+        ["--health-failure-threshold", "0"],
+        ["--health-success-threshold", "0"],
+        ["--health-check-timeout-secs", "0"],
+        ["--health-check-interval-secs", "0"],
+        ["--health-check-endpoint", "health"],
+        ["--health-check-endpoint", "/he alth"],
+        ["--request-timeout-secs", "9999999999"],
+        ["--shutdown-grace-period-secs", "-1"],
+        ["--prometheus-port", "30000"],
+        ["--prometheus-duration-buckets"],
+        ["--prometheus-duration-buckets", "2", "1"],
+        ["--prometheus-duration-buckets", "1", "1"],
+        ["--prometheus-duration-buckets", "1", "inf"],
+        ["--prometheus-duration-buckets", "nan"],
+        ["--request-id-headers", "x id"],
+        ["--request-id-headers", ""],
+        ["--forward-request-headers", "Transfer-Encoding"],
+        ["--cors-allowed-origins", "*", "https://a"],
+        ["--cors-allowed-origins", "https://a/"],
+        ["--cors-allowed-origins", "a.example.com"],
+        ["--cors-allowed-origins", "https://"],
+        ["--cors-allowed-origins", "null"],
+        ["--api-key", ""],
+        ["--api-key", "a b"],
+        ["--log-dir", ""],
+    ],
+)
+def test_rules(argv: list[str]) -> None:
+    (line,) = problems(*argv)
+    assert line.startswith(f"{argv[0]}: ")
+
+
+def test_zero_where_it_means_off_or_ephemeral() -> None:
+    flags = [
+        *("--prometheus-port", "--shutdown-grace-period-secs", "--header-read-timeout-secs"),
+        *("--idle-connection-timeout-secs", "--upstream-first-byte-timeout-secs"),
+        *("--upstream-pool-idle-timeout-secs", "--sse-keepalive-secs"),
+    ]
+    load(*(token for flag in flags for token in (flag, "0")))
+
+
+def test_lists_and_header_names() -> None:
+    config = load(
+        *("--request-id-headers", "X-My-Id", "--forward-request-headers", "X-Tenant"),
+        *("--cors-allowed-origins", "https://a", "http://localhost:3000"),
+        *("--prometheus-duration-buckets", "0.5", "1"),
+    ).config
+    assert config.request_id_headers == ("x-my-id",)
+    assert config.forward_request_headers == ("x-tenant",)
+    assert config.cors_allowed_origins == ("https://a", "http://localhost:3000")
+    assert config.prometheus_duration_buckets == (0.5, 1.0)
+    assert load("--cors-allowed-origins", "*").config.cors_allowed_origins == ("*",)
+
+
+def test_environment() -> None:
+    assert load(SMG_API_KEY="from-env").config.api_key == "from-env"
+    assert load(SMG_API_KEY="").config.api_key is None
+    assert load("--api-key", "flag", SMG_API_KEY="from-env").config.api_key == "flag"
+    assert problems(SMG_API_KEY="hush hush") == [
+        "--api-key (from SMG_API_KEY): must be visible ASCII characters without blanks"
+    ]
+
+
+def test_environment_of_unavailable_flags_is_left_alone() -> None:
+    load(ATP_POOL_MIN="abc", REDIS_URL="redis://x", CONTROL_PLANE_API_KEYS="junk")
+
+
+def test_the_key_stays_out_of_the_representation() -> None:
+    loaded = load("--api-key", "hush")
+    assert loaded.config.api_key == "hush"
+    assert "hush" not in repr(loaded)
+
+
+def test_idle_flags_warn() -> None:
+    loaded = load("--disable-health-check", "--health-check-interval-secs", "5")
+    assert loaded.warnings == (
+        "--health-check-interval-secs: has no effect with --disable-health-check",
+    )
+    assert load("--disable-health-check").warnings == ()
+
+
+def test_policy_flags_warn_under_another_policy() -> None:
+    flag = Flag(name="x", kind=Float(), help="", group="", policies=("random",))
+    assert idle_reason(flag, RouterConfig()) == "has no effect with --policy round_robin"
+    assert idle_reason(flag, RouterConfig(policy="random")) is None
+
+
+def test_all_ten_policies_are_known() -> None:
+    assert len({"round_robin", "random", "passthrough", *LATER_POLICIES}) == 10
+    assert default("policy") == "round_robin"
+
+
+def test_problems_name_flags_as_typed_in_serve() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve({"port": 0, "max_payload_size": 0, "enable_mesh": True}, {}, prefix="router-")
+    assert sorted(line.split(":")[0] for line in caught.value.problems) == [
+        "--port",
+        "--router-enable-mesh",
+        "--router-max-payload-size",
+    ]
+
+
+def test_config_is_frozen() -> None:
+    config: Any = RouterConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.port = 1

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from smg.observability import inflight_age, reference
+from smg.observability.exposition import render
+from smg.observability.families import GatewayMetrics
+from smg.observability.metrics import DURATION_BUCKETS, HistogramFamily, Registry
+from tests.doubles.metrics_text import Samples
+
+# operations 1.5, written down again: the contract is not derived from the code that it checks.
+ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
+EXPECTED = {
+    "smg_http_requests_total": ("counter", ("method", "path")),
+    "smg_http_request_duration_seconds": ("histogram", ("method", "path")),
+    "smg_http_responses_total": ("counter", ("path", "status_code", "error_code")),
+    "smg_http_connections_active": ("gauge", ()),
+    "smg_http_open_connections": ("gauge", ()),
+    "smg_http_inflight_request_age_count": ("gauge", ("gt", "le")),
+    "smg_router_requests_total": ("counter", (*ROUTER, "streaming")),
+    "smg_router_request_duration_seconds": ("histogram", ROUTER),
+    "smg_router_request_errors_total": ("counter", (*ROUTER, "error_type")),
+    "smg_router_upstream_responses_total": (
+        "counter",
+        ("router_type", "status_code", "error_code"),
+    ),
+    "smg_router_upstream_send_retries_total": ("counter", ("router_type",)),
+    "smg_upstream_streams_cut_total": ("counter", ("reason",)),
+    "smg_router_ttft_seconds": ("histogram", ("router_type", "backend_type", "model", "endpoint")),
+    "smg_gateway_overhead_seconds": ("histogram", ("endpoint",)),
+    "smg_worker_pool_size": ("gauge", ("worker_type", "connection_mode", "model")),
+    "smg_worker_connections_active": ("gauge", ("worker_type", "connection_mode")),
+    "smg_worker_requests_active": ("gauge", ("worker",)),
+    "smg_worker_health": ("gauge", ("worker",)),
+    "smg_worker_health_checks_total": ("counter", ("worker_type", "result")),
+    "smg_worker_selection_total": (
+        "counter",
+        ("worker_type", "connection_mode", "model", "policy"),
+    ),
+    "smg_worker_errors_total": ("counter", ("worker_type", "connection_mode", "error_type")),
+    "smg_build_info": ("gauge", ("version", "python", "event_loop")),
+    "smg_event_loop_delay_seconds": ("histogram", ()),
+    "smg_event_loop_stalls_total": ("counter", ()),
+    "smg_event_loop_tasks": ("gauge", ()),
+}
+
+
+def test_names_types_and_labels():
+    registry = Registry()
+    GatewayMetrics(registry)
+    got = {family.name: (family.kind, family.label_names) for family in registry.families()}
+    assert got == EXPECTED
+    assert render(registry) == b""
+
+
+def test_duration_buckets_replace_those_of_durations_only():
+    registry = Registry()
+    metrics = GatewayMetrics(registry, duration_buckets=(1, 2))
+    changed = {
+        family.name
+        for family in registry.families()
+        if isinstance(family, HistogramFamily) and family.bounds == (1.0, 2.0)
+    }
+    assert changed == {
+        "smg_http_request_duration_seconds",
+        "smg_router_request_duration_seconds",
+        "smg_router_ttft_seconds",
+    }
+    assert metrics.gateway_overhead.bounds[0] == 0.00001
+    assert metrics.gateway_overhead.bounds[-1] == 0.1
+    assert GatewayMetrics(Registry()).router_ttft.bounds == DURATION_BUCKETS
+
+
+def test_removed_workers_leave_no_gauges():
+    metrics = GatewayMetrics(Registry())
+    for worker in ("http://a:1", "http://b:1"):
+        metrics.worker_health.labels(worker).set(1)
+        metrics.worker_requests_active.track((worker,), lambda: 2)
+    metrics.remove_worker("http://a:1")
+    samples = Samples(render(metrics.registry).decode())
+    assert samples.value("smg_worker_health") == 1
+    assert samples.labels("smg_worker_requests_active") == [{"worker": "http://b:1"}]
+
+
+def test_build_info():
+    metrics = GatewayMetrics(Registry())
+    metrics.set_build_info("1.2.3", "uvloop")
+    samples = Samples(render(metrics.registry).decode())
+    assert samples.value("smg_build_info", version="1.2.3", event_loop="uvloop") == 1
+
+
+def test_all_age_buckets_are_always_there():
+    metrics = GatewayMetrics(Registry())
+    ages = inflight_age.InflightAges(metrics.http_inflight_request_age)
+    labels = Samples(render(metrics.registry).decode()).labels(
+        "smg_http_inflight_request_age_count"
+    )
+    assert len(labels) == 12
+    assert labels[0] == {"gt": "0", "le": "30"}
+    assert labels[-1] == {"gt": "86400", "le": "+Inf"}
+    assert all(low["le"] == high["gt"] for low, high in pairwise(labels))
+    ages.update([0.0])
+    assert metrics.http_inflight_request_age.labels("0", "30").value == 1
+
+
+@pytest.mark.parametrize(
+    ("age", "gt"),
+    [(0, "0"), (30, "0"), (30.9, "0"), (31, "30"), (60, "30"), (86400, "28800"), (86401, "86400")],
+)
+def test_an_age_equal_to_a_bound_belongs_below(age: float, gt: str):
+    metrics = GatewayMetrics(Registry())
+    ages = inflight_age.InflightAges(metrics.http_inflight_request_age)
+    ages.update([5, 5])
+    ages.update([age])
+    got = {
+        labels[0]: child.value
+        for labels, child in metrics.http_inflight_request_age.children()
+        if child.value
+    }
+    assert got == {gt: 1.0}
+
+
+def test_the_reference_page_is_up_to_date():
+    path = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
+    assert path.read_text(encoding="utf-8") == reference.page(), (
+        "run: python -m smg.observability.reference > docs/reference/metrics.md"
+    )

@@ -1,0 +1,114 @@
+"""Which policy a model gets, and when it is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from smg.config.settings import RouterConfig
+from smg.core.errors import ConfigError
+from smg.policies.base import Policy
+from smg.policies.registry import PolicyRegistry, canonical_name, create
+from smg.workers import ModelCard, Worker, WorkerRegistry
+from tests.contracts.test_policies import View
+
+CONFIG = RouterConfig()
+
+
+class Watched(Policy):
+    """Remembers who it was told to forget."""
+
+    name = "watched"
+
+    def __init__(self) -> None:
+        self.removed: list[Worker] = []
+
+    def select(self, workers: object, view: object) -> Worker | None:
+        return None
+
+    def worker_removed(self, worker: Worker) -> None:
+        self.removed.append(worker)
+
+
+def add(workers: WorkerRegistry, number: int, *models: str, policy: str = "") -> Worker:
+    labels = {"policy": policy} if policy else {}
+    cards = [ModelCard(name) for name in models]
+    worker = Worker(f"http://w{number}:1", models=cards, labels=labels)
+    workers.add(worker)
+    return worker
+
+
+def test_names() -> None:
+    assert canonical_name("RoundRobin") == "round_robin"
+    assert canonical_name("round-robin") == "round_robin"
+    assert canonical_name("nonsense") is None
+    with pytest.raises(ConfigError, match="nonsense"):
+        create("nonsense", CONFIG)
+    with pytest.raises(ConfigError):
+        PolicyRegistry(WorkerRegistry(), CONFIG, default="nonsense")
+
+
+def test_each_model_has_its_own_turn() -> None:
+    workers = WorkerRegistry()
+    fleet = (add(workers, 1, "a", "b"), add(workers, 2, "a", "b"))
+    policies = PolicyRegistry(workers, CONFIG, default="round_robin")
+    assert policies.for_model("a") is policies.for_model("a")
+    assert policies.for_model("a").select(fleet, View()) is fleet[0]
+    assert policies.for_model("b").select(fleet, View()) is fleet[0]
+    assert policies.for_model("unknown") is policies.for_model("unknown")
+
+
+def test_names_nobody_serves_are_not_kept() -> None:
+    policies = PolicyRegistry(WorkerRegistry(), CONFIG, default="random")
+    assert policies.for_model("made-up") is not policies.for_model("made-up")
+
+
+def test_the_first_hint_decides(caplog: pytest.LogCaptureFixture) -> None:
+    workers = WorkerRegistry()
+    first = add(workers, 1, "m")
+    policies = PolicyRegistry(workers, CONFIG, default="random")
+    assert policies.for_model("m").name == "random"
+    add(workers, 2, "m", policy="made_up")
+    assert policies.for_model("m").name == "random"
+    assert "made_up" in caplog.text
+    add(workers, 3, "m", "n", policy="RoundRobin")
+    add(workers, 4, "m", policy="passthrough")
+    assert policies.for_model("m").name == "round_robin"
+    assert policies.for_model("n").name == "round_robin"
+    workers.remove(first.id)
+    assert policies.for_model("m").name == "round_robin"
+
+
+def test_hints_of_workers_that_were_there_before() -> None:
+    workers = WorkerRegistry()
+    add(workers, 1, "m", policy="passthrough")
+    policies = PolicyRegistry(workers, CONFIG, default="random")
+    assert policies.for_model("m").name == "passthrough"
+
+
+def test_a_model_without_workers_loses_its_policy() -> None:
+    workers = WorkerRegistry()
+    first, second = add(workers, 1, "m", policy="passthrough"), add(workers, 2, "m")
+    policies = PolicyRegistry(workers, CONFIG, default="random")
+    workers.remove(first.id)
+    assert policies.for_model("m").name == "passthrough"
+    workers.remove(second.id)
+    add(workers, 3, "m")
+    assert policies.for_model("m").name == "random"
+
+
+def test_policies_are_told_who_left() -> None:
+    workers = WorkerRegistry()
+    first, second = add(workers, 1, "m"), add(workers, 2, "m")
+    policies = PolicyRegistry(
+        workers, CONFIG, default="watched", make=lambda name, config: Watched()
+    )
+    policy, wildcard = policies.for_model("m"), policies.for_model("unknown")
+    assert isinstance(policy, Watched)
+    assert isinstance(wildcard, Watched)
+    workers.set_models(first, [ModelCard("other")])
+    assert (policy.removed, wildcard.removed) == ([first], [])
+    workers.remove(first.id)
+    assert (policy.removed, wildcard.removed) == ([first], [first])
+    policies.close()
+    workers.remove(second.id)
+    assert policy.removed == [first]

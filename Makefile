@@ -66,20 +66,8 @@ dev: $(STAMPS)/dev
 
 # -- Running ------------------------------------------------------------------------------------------------------
 
-define TRY
-
-  Starting a gateway over two simulated workers. When it says that it listens, try in another terminal:
-
-    curl http://127.0.0.1:$(PORT)/v1/chat/completions -H 'Content-Type: application/json' \
-      -d '{"model": "sim", "messages": [{"role": "user", "content": "Hello"}]}'
-
-  Metrics: curl http://127.0.0.1:29000/metrics     Stop: Ctrl-C
-
-endef
-export TRY
-
+# Prints a curl line to try once it listens.
 run: $(STAMPS)/smg
-	@printf '%s\n' "$$TRY"
 	@exec $(BIN)/smg serve --backend sim --data-parallel-size 2 --port $(PORT) $(ARGS)
 
 # -- Checking -----------------------------------------------------------------------------------------------------

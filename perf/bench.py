@@ -21,7 +21,7 @@ import uvloop
 from perf import cpu, report
 from perf.gateways import DEFAULT, GATEWAYS
 from perf.processes import NotReady, Program, Running, running, start_gateway, start_workers
-from perf.workloads import WORKLOADS, Workload, measure
+from perf.workloads import WORKLOADS, Sample, Workload, measure
 
 BUDGETS = Path(__file__).with_name("budgets.toml")
 
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker", default="raw", help="raw, sim, or a command with {host} {port}")
     parser.add_argument("--quick", action="store_true", help="an eighth of the work, 2 rounds")
     parser.add_argument("--json", type=Path, help="write all samples here")
+    parser.add_argument("--from-json", type=Path, help="report on an earlier run, measure nothing")
     parser.add_argument("--plot", type=Path, help="write an SVG here")
     parser.add_argument("--must-hold", action="store_true", help="compare with perf/budgets.toml")
     return parser
@@ -157,9 +158,24 @@ def write_json(path: Path, run: report.Run) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
+def read_json(path: Path) -> report.Run:
+    document = json.loads(path.read_text())
+    run = report.Run(
+        idle_mb=document["rss_idle_mb"],
+        ready_s=document["ready_s"],
+        machine=document["machine"],
+        date=document["date"],
+    )
+    for workload, gateways in document["samples"].items():
+        for gateway, samples in gateways.items():
+            for sample in samples:
+                run.add(workload, gateway, Sample(**sample))
+    return run
+
+
 def main() -> int:
     options = parser().parse_args()
-    run = uvloop.run(bench(options))
+    run = read_json(options.from_json) if options.from_json else uvloop.run(bench(options))
     machine = run.machine
     print(f"{run.date}, {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}")
     print(report.tables(run))

@@ -26,7 +26,7 @@ for peer in $peers; do
                 venv sglang setproctitle aiohttp fastapi orjson uvicorn ;;
         vllm)
             venv vllm --no-deps vllm-router==0.1.17 &&
-                venv vllm setproctitle aiohttp fastapi orjson uvicorn ;;
+                venv vllm setproctitle aiohttp fastapi orjson requests uvicorn ;;
         haproxy)
             if command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ]; then
                 :

@@ -21,6 +21,7 @@ cdef int MAX_TRAILER = 16384
 cdef enum State:
     SIZE_FIRST
     SIZE
+    SIZE_SPACE
     EXTENSION
     SIZE_LF
     DATA
@@ -162,11 +163,25 @@ cdef class BodyTracker:
                         raise FramingError("chunk size too long")
                 elif c == 13:
                     self.state = SIZE_LF
-                elif c == 59 or c == 32 or c == 9:
+                elif c == 59:
                     self.line = 0
                     self.state = EXTENSION
+                elif c == 32 or c == 9:
+                    self.line = 0
+                    self.state = SIZE_SPACE
                 else:
                     raise FramingError("bad character in a chunk size")
+            elif self.state == SIZE_SPACE:
+                # Some servers pad the size. Other text after the padding is read differently by others.
+                self.line += 1
+                if c == 13:
+                    self.state = SIZE_LF
+                elif c == 59:
+                    self.state = EXTENSION
+                elif c != 32 and c != 9:
+                    raise FramingError("bad character in a chunk size")
+                elif self.line > MAX_EXTENSION:
+                    raise FramingError("chunk extension too long")
             elif self.state == EXTENSION:
                 if c == 13:
                     self.state = SIZE_LF
@@ -195,16 +210,16 @@ cdef class BodyTracker:
             elif self.state == TRAILER_FIRST:
                 if c == 13:
                     self.state = LAST_LF
-                elif c == 10:
-                    raise FramingError("bare line feed in trailers")
+                elif c == 10 or c == 0:
+                    raise FramingError("bad character in trailers")
                 else:
                     self.line += 1
                     self.state = TRAILER
             elif self.state == TRAILER:
                 if c == 13:
                     self.state = TRAILER_LF
-                elif c == 10:
-                    raise FramingError("bare line feed in trailers")
+                elif c == 10 or c == 0:
+                    raise FramingError("bad character in trailers")
                 self.line += 1
                 if self.line > MAX_TRAILER:
                     raise FramingError("trailers too long")

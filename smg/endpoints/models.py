@@ -36,7 +36,7 @@ class ModelListing:
         exchange.respond(200, self._listing)
 
     def one(self, exchange: Exchange) -> None:
-        """`GET /v1/models/{model_id}`; the id may contain `/`, an alias gives the canonical object."""
+        """`GET /v1/models/{model_id}`; the id may contain `/`, an alias gives its model."""
         self._render()
         name = (exchange.params or {}).get("model_id", "")
         body = self._objects.get(name)

@@ -44,11 +44,14 @@ def configure(
     """
     out = sys.stdout if stream is None else stream
     redact = Redactor()
-    sinks: list[Sink] = [StreamSink(out, _format(redact, json, _wants_colour(out, environ)))]
+    # One format object for both sinks where they agree: each line is then formatted once.
+    plain: LineFormat = JsonFormat(redact) if json else TextFormat(redact)
+    coloured = not json and _wants_colour(out, environ)
+    sinks: list[Sink] = [StreamSink(out, TextFormat(redact, colour=True) if coloured else plain)]
     levels, problems = log_filter.from_environment(environ)
     if directory is not None:
         try:
-            sinks.append(DailyFileSink(Path(directory), _format(redact, json, False)))
+            sinks.append(DailyFileSink(Path(directory), plain))
         except OSError as error:
             problems.append(f"cannot write log files into {os.fspath(directory)}: {error}")
     if levels is None:
@@ -57,10 +60,6 @@ def configure(
     for problem in problems:
         log.warning("%s", problem)
     return handle
-
-
-def _format(redact: Redactor, json: bool, colour: bool) -> LineFormat:
-    return JsonFormat(redact) if json else TextFormat(redact, colour)
 
 
 def _wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:

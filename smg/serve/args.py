@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from smg.config.kinds import Choice, Int, Kind, Many, Port, Seconds, Switch
 from smg.serve.launchers import BACKEND_LAUNCHERS
 
 GROUP = "Serve"
+HELP_WIDTH = 100
 BACKENDS = ("sglang", "vllm", "trtllm", "tokenspeed", "sim")
 DEFAULT_BACKEND = "sglang"
 DEFAULT_BACKEND_VARIABLE = "SMG_DEFAULT_BACKEND"
@@ -202,7 +204,8 @@ def help_text() -> str:
     ]
     for flag in FLAGS:
         default = f" (default: {flag.default})" if flag.default not in (None, False) else ""
-        lines += [f"  {spelling(flag)}", f"        {flag.help}{default}"]
+        text = textwrap.wrap(flag.help + default, HELP_WIDTH - 8)
+        lines += [f"  {spelling(flag)}", *(f"        {line}" for line in text)]
     lines += [
         "",
         "Every other flag goes to the engine, as does all that follows '--'.",
@@ -210,4 +213,4 @@ def help_text() -> str:
         "",
     ]
     router = flags_help("", "router-", NOT_FOR_ROUTER).split("\n", 2)[2]
-    return "\n".join(lines) + router
+    return "\n".join([*lines, router])

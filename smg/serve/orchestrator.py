@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import inspect
 import logging
 import os
 import shlex
@@ -34,8 +35,8 @@ STOP_SECS = 30.0
 LAST_OUTPUT_SECS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Blocks until the gateway ended; returns its exit code.
-RunGateway = Callable[["RouterConfig", Callable[[], None]], int]
+# (configuration, when it listens, for every signal it gets): blocks, returns the exit code.
+RunGateway = Callable[["RouterConfig", Callable[[], None], Callable[[int], None]], int]
 
 
 class Interrupted(BaseException):
@@ -85,7 +86,7 @@ class ServeOrchestrator:
         try:
             self._start_workers(ports)
             self._wait_ready(ports)
-            code = self._gateway(config, lambda: self._announce(config))
+            code = self._gateway(config, lambda: self._announce(config), self._gateway_signalled)
             # The gateway had its own handlers; it ends by itself only after a signal or an error.
             self._install_handlers()
             if code == 0:
@@ -215,10 +216,19 @@ class ServeOrchestrator:
         for signum in SIGNALS:
             signal.signal(signum, self._on_signal)
 
+    def _gateway_signalled(self, signum: int) -> None:
+        """The gateway got a signal: it drains after the first, exits at once after the second."""
+        if self._signum is not None:
+            self._kill_workers()
+        self._signum = signum
+
+    def _kill_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._stopping or self._signum is not None:
-            for worker in self.workers:
-                worker.kill()
+            self._kill_workers()
             os._exit(128 + signum)
         self._signum = signum
         if not self._launching:
@@ -249,11 +259,17 @@ def example(base: str, model: str, *, with_key: bool) -> str:
     )
 
 
-def run_gateway(config: RouterConfig, on_ready: Callable[[], None]) -> int:
+def run_gateway(
+    config: RouterConfig, on_ready: Callable[[], None], on_signal: Callable[[int], None]
+) -> int:
     """The gateway in this process, until it drained."""
     from smg.app import run
 
-    return run(config, on_ready=on_ready)
+    # TODO: plain keyword once `smg.app.run` has it.
+    told: dict[str, Any] = {}
+    if "on_signal" in inspect.signature(run).parameters:
+        told["on_signal"] = on_signal
+    return run(config, on_ready=on_ready, **told)
 
 
 def set_up_logging() -> None:

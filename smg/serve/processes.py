@@ -79,7 +79,7 @@ class WorkerProcess:
 
     def _forward(self, output: IO[bytes]) -> None:
         prefix = f"[{self.name}] ".encode()
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), output:
             while line := output.readline(LINE_BYTES):
                 end = b"" if line.endswith(b"\n") else b"\n"
                 # To the descriptor: a daemon thread must hold no lock of sys.stderr at exit.

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_REQUEST_ID = 256
+#: `_head_bytes` of a connection that is closing: more heads may stand in the bytes that are being parsed
+_NO_MORE_HEADS = 1 << 62
 
 
 class ClientConnection(asyncio.Protocol):
@@ -59,6 +61,9 @@ class ClientConnection(asyncio.Protocol):
         self._stash: list[bytes] = []
         self._stash_bytes = 0
         self._reading_paused = False
+        # a request with a body that asked for another protocol, and one whose client waits for "100 Continue"
+        self._upgrading: tuple[Exchange, int] | None = None
+        self._continue_for: Exchange | None = None
 
     # -- transport callbacks ------------------------------------------------------------------------------------
 
@@ -107,8 +112,8 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None:
             if exchange.consumer is not None:
                 exchange.consumer.resume()
-        elif self._ready or self._stash:
-            self._advance()
+            elif exchange.done:
+                self._advance()
 
     @property
     def is_write_paused(self) -> bool:
@@ -138,9 +143,13 @@ class ClientConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # We never switch protocols: the request was delivered like any other, what follows is not HTTP.
-            self._no_more_requests()
+        except httptools.HttpParserUpgrade as stop:
+            # We never switch protocols: the request is served like any other, what follows it is not HTTP.
+            upgrading, self._upgrading = self._upgrading, None
+            if upgrading is None or self._closing:
+                self._no_more_requests()
+            else:
+                self._read_body_of_upgrade(*upgrading, data[stop.args[0] :])
             return
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__ or error
@@ -169,6 +178,17 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._watch(self.server.body_deadlines)
 
+    def _read_body_of_upgrade(self, exchange: Exchange, length: int, rest: bytes) -> None:
+        """The parser stops after the head of a request to upgrade; its body is read by another one."""
+        self._reading = exchange
+        self._parser = httptools.HttpRequestParser(_BodyOnly(self))
+        framing = b"content-length: %d" % length if length > 0 else b"transfer-encoding: chunked"
+        self._parser.feed_data(b"POST / HTTP/1.1\r\nhost: x\r\n" + framing + b"\r\n\r\n")
+        if rest:
+            self._feed(rest)
+        else:
+            self._watch(self.server.body_deadlines)
+
     def on_message_begin(self) -> None:
         """httptools: a request line begins."""
         self._headers = []
@@ -192,6 +212,8 @@ class ClientConnection(asyncio.Protocol):
         server = self.server
         headers = self._headers
         if self._head_bytes > settings.max_head_bytes:
+            if self._closing:  # set below together with `_head_bytes`: one test for both
+                raise RequestError("A request behind the last one.", code="bad_request")
             size = len(self._target) + sum(len(n) + len(v) + 4 for n, v in headers)
             if size > settings.max_head_bytes:
                 raise _head_too_large()
@@ -274,12 +296,20 @@ class ClientConnection(asyncio.Protocol):
         if error is not None:
             exchange.early_error = error
             self._discard = True
-            if length is not None and not 0 <= length <= settings.drain_bytes:
+            # A client that waits for "100 Continue" may never send the body that we would drain.
+            if length is not None and (
+                expect is not None or not 0 <= length <= settings.drain_bytes
+            ):
                 exchange.keep_alive = False
                 self._answer_unread(exchange)
         elif expect is not None and length and not http10 and expect.lower() == b"100-continue":
-            if self._exchange is None and not self._ready:
+            if self._exchange is None:
                 self.write(_CONTINUE)
+            else:
+                self._continue_for = exchange  # when its turn comes
+        if not exchange.keep_alive and length and method != b"CONNECT" and parser.should_upgrade():
+            self._upgrading = exchange, length
+            self._reading = None  # on_message_complete comes now, before the body
 
     def on_body(self, body: bytes) -> None:
         """httptools: a piece of the body."""
@@ -311,6 +341,7 @@ class ClientConnection(asyncio.Protocol):
             self._exchange = exchange
             self._start(exchange)
         elif self._exchange is not exchange:
+            self._watch(None)
             self._ready.append(exchange)
 
     # -- answering ----------------------------------------------------------------------------------------------
@@ -338,16 +369,24 @@ class ClientConnection(asyncio.Protocol):
         """The exchange wrote its last byte: go on with the next, or close."""
         if self._exchange is not exchange:
             return
+        if exchange.keep_alive and (self._ready or self._stash or self._paused):
+            # The ended exchange keeps its place until `_advance`, so that new input cannot overtake what waits.
+            if self._paused:
+                if self._reading is None:
+                    self._watch(self.server.idle_deadlines)
+            else:
+                # Not from inside the previous answer's call chain: a long pipeline must not grow the stack.
+                self.server.loop.call_soon(self._advance)
+            return
         self._exchange = None
         if self._closing:
             return
         if not exchange.keep_alive:
             self._close_gently(unread=not exchange.body_complete)
-        elif self._ready or self._stash:
-            # Not from inside the previous answer's call chain: a long pipeline must not grow the stack.
-            self.server.loop.call_soon(self._advance)
         elif self._reading is None:
             self._watch(self.server.idle_deadlines)
+        elif self._reading is self._continue_for:
+            self.write(_CONTINUE)
 
     def _watch(self, queue: DeadlineQueue[ClientConnection] | None) -> None:
         """At most one inbound deadline runs per connection."""
@@ -359,9 +398,12 @@ class ClientConnection(asyncio.Protocol):
             queue.add(self)
 
     def _advance(self) -> None:
-        if self._exchange is not None or self._closing or self._paused:
+        ended = self._exchange
+        if self._closing or self._paused or (ended is not None and not ended.done):
             return
+        self._exchange = None
         if self._ready:
+            self._watch(None if self._reading is None else self.server.body_deadlines)
             self._exchange = exchange = self._ready.popleft()
             self._start(exchange)
         elif self._stash:
@@ -372,6 +414,10 @@ class ClientConnection(asyncio.Protocol):
                 self._reading_paused = False
                 self.transport.resume_reading()
             self._feed(data)
+        elif self._reading is None:
+            self._watch(self.server.idle_deadlines)
+        elif self._reading is self._continue_for:
+            self.write(_CONTINUE)
 
     def connection_header(self, exchange: Exchange) -> bytes:
         """The `connection` line of an answer that is the last one, or that comes before its request was read."""
@@ -379,10 +425,12 @@ class ClientConnection(asyncio.Protocol):
         return b"connection: close\r\n"
 
     def _no_more_requests(self) -> None:
-        for exchange in (self._exchange, *self._ready):
-            if exchange is not None:
-                exchange.keep_alive = False
-        if self._exchange is None and self._reading is None:
+        if self._closing:
+            return
+        last = self._ready[-1] if self._ready else self._exchange
+        if last is not None and not last.done:
+            last.keep_alive = False
+        elif self._reading is None:
             self._close_gently(unread=False)
 
     def _refuse(self, error: GatewayError) -> None:
@@ -420,6 +468,7 @@ class ClientConnection(asyncio.Protocol):
         """Close after the last answer. With unread input a plain close would reset the connection and could destroy
         the answer on its way, so we half-close and read on until the client closes or the linger time is over."""
         self._closing = True
+        self._head_bytes = _NO_MORE_HEADS
         self._watch(self.server.linger_deadlines)
         if unread and self.transport.can_write_eof():
             self.transport.write_eof()
@@ -431,6 +480,7 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is exchange:
             self._exchange = None
         self._closing = True
+        self._head_bytes = _NO_MORE_HEADS
         # close(), not abort(): what was written before the cut is still delivered, the framing stays open.
         self._watch(self.server.linger_deadlines)
         if exchange.http10:
@@ -472,6 +522,14 @@ class ClientConnection(asyncio.Protocol):
     def linger_timed_out(self) -> None:
         """The client did not take its last answer or did not close."""
         self.transport.abort()
+
+
+class _BodyOnly:
+    """Callbacks of a parser that reads one body behind a head of our own."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
 
 
 _HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN = 1, 2, 3, 4, 5

@@ -51,14 +51,13 @@ class Engine:
         self.started_at = time.time()
         self.requests: Counter[str] = Counter()
         self.recent: deque[Seen] = deque(maxlen=settings.keep_requests)
-        self.running = 0
+        self.jobs: dict[Job, None] = {}
         self.completed = 0
         self.aborted = 0
         self.struck = 0
-        self.used_tokens = 0
         self.prompt_tokens = 0
         self.cached_tokens = 0
-        self.generated_tokens = 0
+        self._said = 0
         self.waiting: deque[Job] = deque()
         self._cost_per_token = (
             1 / settings.prefill_tokens_per_second if settings.prefill_tokens_per_second else 0.0
@@ -181,7 +180,7 @@ class Engine:
         )
         exchange.consumer = job
         limit = self.settings.max_running
-        if limit and self.running >= limit:
+        if limit and len(self.jobs) >= limit:
             self.waiting.append(job)
         else:
             self._admit(job)
@@ -189,7 +188,7 @@ class Engine:
     def _answer_at_once(self, exchange: Exchange, answer: Answer) -> None:
         self.completed += 1
         self.prompt_tokens += answer.prompt_tokens
-        self.generated_tokens += answer.completion_tokens
+        self._said += answer.completion_tokens
         if not answer.stream:
             exchange.respond(200, answer.body(0))
             return
@@ -201,13 +200,12 @@ class Engine:
         exchange.finish()
 
     def _admit(self, job: Job) -> None:
-        self.running += 1
+        self.jobs[job] = None
         answer = job.answer
         now = self.loop.time()
         cached = min(self.cache.use(answer.prompt), answer.prompt_tokens - 1)
         self.prompt_tokens += answer.prompt_tokens
         self.cached_tokens += cached
-        self.used_tokens += answer.prompt_tokens
         cost = (answer.prompt_tokens - cached) * self._cost_per_token
         ready = max(now, self._prefill_free) + cost if cost else now
         if cost:
@@ -223,15 +221,15 @@ class Engine:
         if not job.running:
             self.waiting.remove(job)
             return
-        self.running -= 1
-        self.used_tokens -= job.answer.prompt_tokens + job.written
+        del self.jobs[job]
+        self._said += job.written
         # A job that costs no time ends inside `_admit`: the loop below must not be
         # entered again from there.
         if self._admitting:
             return
         self._admitting = True
         try:
-            while self.waiting and self.running < self.settings.max_running:
+            while self.waiting and len(self.jobs) < self.settings.max_running:
                 self._admit(self.waiting.popleft())
         finally:
             self._admitting = False
@@ -240,6 +238,21 @@ class Engine:
         self.aborted += 1
 
     # -- reports ----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Requests admitted and not ended."""
+        return len(self.jobs)
+
+    @property
+    def used_tokens(self) -> int:
+        """Prompt and answer tokens of the running requests."""
+        return sum(job.answer.prompt_tokens + job.written for job in self.jobs)
+
+    @property
+    def generated_tokens(self) -> int:
+        """Tokens said since the start."""
+        return self._said + sum(job.written for job in self.jobs)
 
     @property
     def capacity_tokens(self) -> int:
@@ -256,8 +269,9 @@ class Engine:
         now = self.loop.time()
         passed = now - self._rate_time
         if passed >= 0.1:
-            self._rate = (self.generated_tokens - self._rate_tokens) / passed
-            self._rate_time, self._rate_tokens = now, self.generated_tokens
+            said = self.generated_tokens
+            self._rate = (said - self._rate_tokens) / passed
+            self._rate_time, self._rate_tokens = now, said
         return round(self._rate, 3)
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ class Timed(Protocol):
 class Wheel:
     """Calls entries at coarse times; an entry that is no longer wanted must ignore its call."""
 
-    __slots__ = ("_buckets", "_handle", "_loop", "_next", "_order", "_tick", "_turning")
+    __slots__ = ("_buckets", "_handle", "_loop", "_next", "_order", "_tick", "_turned", "_turning")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tick_secs: float = 0.002) -> None:
         self._loop = loop
@@ -37,11 +37,14 @@ class Wheel:
         self._order: list[int] = []
         self._handle: asyncio.TimerHandle | None = None
         self._next = 0
+        self._turned = 0  # the last tick that was looked at
         self._turning = False
 
     def at(self, when: float, entry: Timed) -> None:
         """Call `entry.fire` at the first tick at or after loop time `when`, never from here."""
         index = int(when / self._tick - EPSILON) + 1
+        if index <= self._turned:
+            index = self._turned + 1
         bucket = self._buckets.get(index)
         if bucket is not None:
             bucket.append(entry)
@@ -69,9 +72,8 @@ class Wheel:
         self._handle = None
         self._turning = True
         now = self._loop.time()
-        limit = int(now / self._tick + EPSILON)
+        self._turned = limit = int(now / self._tick + EPSILON)
         order = self._order
-        # Only buckets that exist now: entries that fire again at once must not starve the loop.
         due = []
         while order and order[0] <= limit:
             due.append(self._buckets.pop(heappop(order)))

@@ -55,7 +55,6 @@ class Gateway:
 
     def __init__(self, *, wait_ready: bool | None = None, **config: Any) -> None:
         from smg.app.build import Gateway as Product
-
         from smg.config.settings import RouterConfig
 
         config["worker_urls"] = tuple(config.get("worker_urls", ()))
@@ -236,19 +235,22 @@ class GatewayProcess:
         self.stop()
 
     def ready(self) -> None:
-        """Wait until `/readiness` answers 200; fails at once, with the log, when the process ends."""
+        """Wait until workers are there: `/readiness` answers 200."""
+        self.answers("/readiness")
+
+    def answers(self, path: str) -> None:
+        """Wait until `path` answers 200; fails with the log when the process ends before."""
         end = time.monotonic() + self.ready_secs
-        while not self.is_ready():
+        while not self._is_well(path):
             if self.process is not None and self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.log()}")
             if time.monotonic() > end:
-                raise AssertionError(f"not ready in {self.ready_secs} s:\n{self.log()}")
+                raise AssertionError(f"{path}: not in {self.ready_secs} s:\n{self.log()}")
             time.sleep(0.05)
 
-    def is_ready(self) -> bool:
-        """`/readiness` answers 200 now."""
+    def _is_well(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readiness", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=2) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
             error.close()

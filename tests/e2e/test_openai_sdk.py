@@ -81,7 +81,7 @@ def test_timeout(target: Target):
 
 @pytest.mark.parametrize("spec", ["cut=2", "cut-mid-frame=2", "reset=2", "error-frame=2"])
 def test_a_cut_stream_is_an_error(client: openai.OpenAI, spec: str):
-    """Never a clean end. At a frame boundary the SDK gets an error frame, elsewhere broken framing."""
+    """Never a clean end. At a frame boundary an error frame, elsewhere broken framing."""
     received = 0
     with pytest.raises(Exception) as caught:  # noqa: PT011 - looked at below
         with client.chat.completions.create(

@@ -79,6 +79,7 @@ def test_json_keeps_every_sample(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "run.json"
     bench.write_json(path, a_run())
     assert '"cpu_us": 900.0' in path.read_text()
+    assert bench.read_json(path) == a_run()
 
 
 def test_options_name_gateways_and_workloads() -> None:

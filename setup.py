@@ -8,7 +8,7 @@ from setuptools import Extension, setup
 # SMG_CYTHON_DEBUG=1 builds with bounds checks and annotated HTML (one switch, as asyncpg does it).
 DEBUG = os.environ.get("SMG_CYTHON_DEBUG") == "1"
 
-MODULES = ["framing", "head"]
+MODULES = ["checks", "framing", "head"]
 
 extensions = [
     Extension(

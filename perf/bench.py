@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import datetime
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -138,6 +139,8 @@ async def bench(options: argparse.Namespace) -> report.Run:
         ]
     if dead:
         say(f"ended during the run: {', '.join(dead)}; output in {directory}")
+    elif len(gateways) == len(options.gateways) and not result.errors():
+        shutil.rmtree(directory, ignore_errors=True)
     return result
 
 

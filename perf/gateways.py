@@ -72,8 +72,12 @@ def _router_flags(level: str) -> Callable[[Start], list[str]]:
 
 
 def _launch(start: Start) -> list[str]:
-    flags = ["launch", *_router_flags("warn")(start)]
-    # Both limit concurrent requests by default, and a stream is one.
+    return ["launch", *_router_flags("warn")(start)]
+
+
+def _reference(start: Start) -> list[str]:
+    flags = _launch(start)
+    # It allows 4,096 requests at once by default, and a stream is one. Ours has no limit yet.
     return [*flags, "--max-concurrent-requests", "20000"] if start.many_streams else flags
 
 
@@ -129,7 +133,7 @@ GATEWAYS: dict[str, Gateway] = {
     gateway.name: gateway
     for gateway in (
         Gateway("smg", "SMG", _ours, _launch),
-        Gateway("reference", "reference 1.13", _file(PEERS / "reference/bin/smg"), _launch),
+        Gateway("reference", "reference 1.13", _file(PEERS / "reference/bin/smg"), _reference),
         Gateway("haproxy", "HAProxy, 1 thread", _haproxy, _haproxy_arguments),
         Gateway(
             "haproxy-nodelay",

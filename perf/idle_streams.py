@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from perf import cpu
 from perf.gateways import GATEWAYS
 from perf.load import PacedStreams
 from perf.messages import chat_body, request
-from perf.processes import HOST, Running, fetch, running, start_gateway, start_workers
+from perf.processes import HOST, NotReady, Running, fetch, running, start_gateway, start_workers
 from perf.stats import histogram_percentile, percentile
 
 LOOP_DELAY = "smg_event_loop_delay_seconds"
@@ -152,9 +153,17 @@ def main() -> int:
     for name in options.gateways.split(","):
         directory = Path(tempfile.mkdtemp(prefix="perf-"))
         work = measure(name, options.streams, options.seconds, options.ramp, directory)
-        outcome = uvloop.run(work)
+        try:
+            outcome = uvloop.run(work)
+        except NotReady as problem:
+            print(f"{name}: {problem}")
+            failed = True
+            continue
         print(*outcome.lines(), sep="\n", flush=True)
-        failed = failed or outcome.finished != outcome.streams
+        if outcome.finished == outcome.streams:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            failed = True
     return 1 if failed else 0
 
 

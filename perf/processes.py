@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perf.gateways import ROOT, Gateway, Start
-from perf.messages import chat_body, request
+from perf.messages import MODEL, chat_body, request
 
 HOST = "127.0.0.1"
 
@@ -83,7 +83,7 @@ def worker_command(kind: str, port: int) -> list[str]:
         return [sys.executable, "-m", "perf.worker", "--host", HOST, "--port", str(port)]
     if kind == "sim":
         return [
-            sys.executable, "-m", "smg.sim", "--preset", "instant",
+            sys.executable, "-m", "smg.sim", "--preset", "instant", "--model", MODEL,
             "--host", HOST, "--port", str(port),
         ]  # fmt: skip
     # Any other program: words with {host} and {port}.

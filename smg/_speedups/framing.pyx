@@ -18,24 +18,6 @@ cdef int64_t MAX_CHUNK = <int64_t>1 << 56
 cdef int MAX_EXTENSION = 4096
 cdef int MAX_TRAILER = 16384
 
-cdef enum State:
-    SIZE_FIRST
-    SIZE
-    SIZE_SPACE
-    EXTENSION
-    SIZE_LF
-    DATA
-    DATA_CR
-    DATA_LF
-    TRAILER_FIRST
-    TRAILER
-    TRAILER_LF
-    LAST_LF
-    RAW
-    DONE
-    FAILED
-
-
 class FramingError(ValueError):
     """The peer's bytes are not a valid message body."""
 
@@ -55,14 +37,6 @@ cdef class BodyTracker:
 
     `complete`: the last byte of the message was seen. `payload_bytes`: body bytes so far, framing not counted.
     """
-
-    cdef readonly bint complete
-    cdef readonly int mode
-    cdef readonly int64_t payload_bytes
-    cdef int64_t left          # payload bytes left in the body or in the chunk
-    cdef State state
-    cdef int line              # bytes of the extension or of all trailers so far
-    cdef uint32_t tail         # the last four payload bytes
 
     def __init__(self, int mode, int64_t length=0):
         self.mode = mode
@@ -97,7 +71,7 @@ cdef class BodyTracker:
         return ((self.tail & 0xFFFF) == 0x0A0A or self.tail == 0x0D0A0D0A
                 or (self.tail & 0xFFFF) == 0x0D0D)
 
-    cdef inline void saw(self, const unsigned char* p, int64_t n) noexcept nogil:
+    cdef void saw(self, const unsigned char* p, int64_t n) noexcept nogil:
         """Remembers the last four payload bytes."""
         cdef int64_t i = n - 4 if n > 4 else 0
         self.payload_bytes += n
@@ -235,7 +209,7 @@ cdef class BodyTracker:
                 return i
         return i
 
-    def feed(self, bytes data not None) -> int:
+    cpdef Py_ssize_t feed(self, bytes data) except -1:
         """Advance; returns how many bytes of `data` belong to this message. Raises FramingError."""
         try:
             return self.scan(data, len(data), None)
@@ -244,7 +218,7 @@ cdef class BodyTracker:
             self.state = FAILED
             raise
 
-    def decode(self, bytes data not None) -> tuple[int, bytes]:
+    cpdef tuple decode(self, bytes data):
         """As `feed`, and the payload among those bytes with the chunk framing removed."""
         cdef list pieces = []
         cdef Py_ssize_t used
@@ -257,7 +231,7 @@ cdef class BodyTracker:
             return used, pieces[0]
         return used, b"".join(pieces)
 
-    def close(self) -> bool:
+    cpdef bint close(self) except -1:
         """The peer closed the connection. True when that is a proper end of this body."""
         if self.mode == 2 and self.state != FAILED:
             self.state = DONE

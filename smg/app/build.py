@@ -31,7 +31,7 @@ from smg.server import Exchange, HttpServer, ServerSettings
 from smg.server.listener import bind
 from smg.upstream import HttpClient, UpstreamSettings
 from smg.version import __version__
-from smg.workers import WorkerEvent, WorkerRegistry
+from smg.workers import Worker, WorkerEvent, WorkerRegistry
 
 if TYPE_CHECKING:
     from smg.config.settings import RouterConfig
@@ -93,7 +93,8 @@ class Gateway:
         fleet = FleetSettings.from_config(config)
         registration = Registration(self.registry, self.upstream, fleet, loop)
         health = HealthMonitor(
-            self.registry, self.upstream, fleet, loop, recovered=registration.refresh_models
+            self.registry, self.upstream, fleet, loop, recovered=registration.refresh_models,
+            checked=self._count_check,
         )
         policies = PolicyRegistry(self.registry, config, default=config.policy)
         key = SharedKey(config.api_key) if config.api_key else None
@@ -162,7 +163,7 @@ class Gateway:
         generate = HealthGenerate(registry, client, loop)
         engine = EngineMetrics(registry, client, loop)
         loads = fanout.Loads(registry, client)
-        self._closers += [listing.close, info.close, generate.close, engine.close]
+        self._closers += [listing.close, info.close, generate.close, engine.close, loads.close]
         return routes.Handlers(
             inference=self.backend.route,
             readiness=probes.readiness(self.readiness),
@@ -188,6 +189,10 @@ class Gateway:
         canary.start()
         gauges = Gauges(self.metrics, self.server, self.registry, self.upstream, self.ticker)
         self._closers += [canary.stop, gauges.close]
+
+    def _count_check(self, worker: Worker, healthy: bool) -> None:
+        result = "success" if healthy else "failure"
+        self.metrics.worker_health_checks.labels(worker.worker_type, result).inc()
 
     def _on_worker_event(self, event: WorkerEvent) -> None:
         if event.kind == "removed":

@@ -21,16 +21,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(config: RouterConfig, *, on_ready: Callable[[], None] | None = None) -> int:
+def run(
+    config: RouterConfig,
+    *,
+    on_ready: Callable[[], None] | None = None,
+    on_signal: Callable[[int], None] | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code: 0 after a drain, 1 when start-up failed.
 
-    A second signal ends the process at once with 128 + its number. `on_ready` is called once listeners are open.
+    A second signal ends the process at once with 128 + its number. `on_ready` is called once listeners are open,
+    `on_signal(number)` first thing on every signal.
     """
     handle = configure(config.log_level, config.log_json, config.log_dir)
     if config.api_key:
         handle.redact(config.api_key)
     try:
-        return _run_loop(_serve(config, handle, on_ready))
+        return _run_loop(_serve(config, handle, on_ready, on_signal))
     except ConfigError as error:
         for problem in error.problems:
             print(f"smg: {problem}", file=sys.stderr)
@@ -49,12 +55,17 @@ def _run_loop(main: Coroutine[Any, Any, int]) -> int:
 
 
 async def _serve(
-    config: RouterConfig, handle: LogHandle, on_ready: Callable[[], None] | None
+    config: RouterConfig,
+    handle: LogHandle,
+    on_ready: Callable[[], None] | None,
+    told: Callable[[int], None] | None,
 ) -> int:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
     def on_signal(number: int) -> None:
+        if told is not None:
+            told(number)
         if stopping.is_set():
             # No clean-up: the operator asked twice.
             handle.flush(0.2)

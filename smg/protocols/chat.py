@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from smg._speedups.checks import plain_chat
 from smg.protocols.body import VALIDATED, CheckedBody, parse, shown
 from smg.protocols.chat_normalise import normalise
 from smg.protocols.rules import (
@@ -73,8 +74,10 @@ _CONTENT_REQUIRED = frozenset({"system", "developer", "user", "tool"})
 
 
 def check(raw: bytes, content_type: bytes | None) -> CheckedBody:
-    """On the hot path: a small body takes about 1.5 us besides its parsing."""
+    """On the hot path: most bodies are plain and accepted in C; the rules below make the errors and the changes."""
     data = parse(raw, content_type, VALIDATED)
+    if plain_chat(data):
+        return CheckedBody(data["model"], data.get("stream") is True, data, raw)
     faults = field_faults(RULES, data)
     model = data.get("model")
     if model.__class__ is not str:

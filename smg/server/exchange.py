@@ -41,32 +41,6 @@ class Consumer(Protocol):
 class Exchange:
     """See the module. `headers` are in order with lower-case names; `started` is `time.perf_counter()`, seconds."""
 
-    __slots__ = (
-        "body",
-        "body_complete",
-        "conn",
-        "consumer",
-        "done",
-        "early_error",
-        "endpoint",
-        "error_code",
-        "framed",
-        "head_only",
-        "head_sent",
-        "headers",
-        "http10",
-        "keep_alive",
-        "method",
-        "origin",
-        "params",
-        "path",
-        "query",
-        "request_id",
-        "started",
-        "status",
-        "write_raw",
-    )
-
     def __init__(
         self,
         conn: ClientConnection,
@@ -91,6 +65,7 @@ class Exchange:
         self.head_only = method == b"HEAD"
         self.params: dict[str, str] | None = None
         self.origin: bytes | None = None
+        self.content_type: bytes | None = None
         self.early_error: GatewayError | None = None
         self.body = b""
         self.body_complete = False

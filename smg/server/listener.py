@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from smg.core.deadlines import DeadlineQueue, Ticker
 from smg.core.errors import GatewayError
@@ -111,7 +111,7 @@ class HttpServer:
             bound = bind(host or "127.0.0.1", port)
         for sock in bound:
             listener = await self.loop.create_server(
-                lambda: ClientConnection(self), sock=sock, backlog=backlog
+                lambda: cast(asyncio.Protocol, ClientConnection(self)), sock=sock, backlog=backlog
             )
             self._listeners.append(listener)
         self.port = bound[0].getsockname()[1]

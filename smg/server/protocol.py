@@ -33,7 +33,7 @@ _MAX_REQUEST_ID = 256
 _NO_MORE_HEADS = 1 << 62
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """One client socket. At most one exchange is being answered; further requests wait in order."""
 
     # No __slots__: asyncio.Protocol subclasses get them, but `write` is bound per connection for speed.
@@ -222,12 +222,8 @@ class ClientConnection(asyncio.Protocol):
         target = self._target
         if len(target) > settings.max_target_bytes:
             raise GatewayError("Request target too long.", status=414, code="uri_too_long")
-        version = parser.get_http_version()
-        http10 = version != "1.1"
-        if http10 and version != "1.0":
-            raise GatewayError("HTTP version not supported.", status=505, code="http_version")
         special = server.special_headers
-        request_id = origin = expect = length = host = None
+        request_id = origin = expect = length = host = coding = connection = content_type = None
         rank = 99
         for name, value in headers:
             kind = special.get(name)
@@ -237,22 +233,37 @@ class ClientConnection(asyncio.Protocol):
                 if kind < rank and 0 < len(value) <= _MAX_REQUEST_ID and _is_printable(value):
                     request_id, rank = value, kind
             elif kind == _HOST:
-                if host is not None or not _is_host(value):
+                if host is not None or (value not in _seen_hosts and not _is_host(value)):
                     raise RequestError("Repeated or malformed Host header.", code="bad_request")
                 host = value
             elif kind == _LENGTH:
                 length = int(value)
+            elif kind == _TYPE:
+                if content_type is None:
+                    content_type = value
+            elif kind == _CONNECTION:
+                connection = value
             elif kind == _CODING:
-                if http10 or value.strip().lower() != b"chunked":
-                    raise RequestError("Unsupported Transfer-Encoding.", code="bad_request")
+                coding = value if coding is None else b"repeated"
                 length = -1
             elif kind == _EXPECT:
                 expect = value
             else:
                 origin = value
+        method = parser.get_method()
+        keep_alive = parser.should_keep_alive()
+        # Without a Connection header only HTTP/1.1 keeps alive: the usual request needs no second look.
+        http10 = upgrade = False
+        if connection is not None or not keep_alive or method == b"CONNECT":
+            version = parser.get_http_version()
+            http10 = version != "1.1"
+            if http10 and version != "1.0":
+                raise GatewayError("HTTP version not supported.", status=505, code="http_version")
+            upgrade = parser.should_upgrade()
+        if coding is not None and (http10 or coding.strip().lower() != b"chunked"):
+            raise RequestError("Unsupported Transfer-Encoding.", code="bad_request")
         if host is None and not http10:
             raise RequestError("Missing Host header.", code="bad_request")
-        method = parser.get_method()
         path, _, query = target.partition(b"?")
         if not path.startswith(b"/"):
             path = _origin_form(path)
@@ -265,7 +276,10 @@ class ClientConnection(asyncio.Protocol):
             error = caught
             endpoint = server.table.other
             if caught.status == 405:
-                endpoint = server.table.sibling(path)
+                if server.cors is not None and method == b"OPTIONS":
+                    error, endpoint = None, server.cors.preflight
+                else:
+                    endpoint = server.table.sibling(path)
         if request_id is None:
             request_id = endpoint.id_prefix + request_suffix()
         exchange = Exchange(
@@ -277,9 +291,10 @@ class ClientConnection(asyncio.Protocol):
             headers,
             request_id,
             http10,
-            not http10 and parser.should_keep_alive() and not parser.should_upgrade(),
+            keep_alive and not http10 and not upgrade,
         )
         exchange.params = params
+        exchange.content_type = content_type
         exchange.origin = origin
         self._head_bytes = 0
         self._discard = False
@@ -289,9 +304,6 @@ class ClientConnection(asyncio.Protocol):
                 error = server.authorize(exchange)
             if error is None and length is not None and length > settings.max_payload_size:
                 error = _body_too_large(settings.max_payload_size)
-        elif server.cors is not None and method == b"OPTIONS" and error.status == 405:
-            error = None
-            exchange.endpoint = server.cors.preflight
         self._reading = exchange
         if error is not None:
             exchange.early_error = error
@@ -307,7 +319,7 @@ class ClientConnection(asyncio.Protocol):
                 self.write(_CONTINUE)
             else:
                 self._continue_for = exchange  # when its turn comes
-        if not exchange.keep_alive and length and method != b"CONNECT" and parser.should_upgrade():
+        if upgrade and length and method != b"CONNECT":
             self._upgrading = exchange, length
             self._reading = None  # on_message_complete comes now, before the body
 
@@ -532,7 +544,7 @@ class _BodyOnly:
         self.on_message_complete = connection.on_message_complete
 
 
-_HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN = 1, 2, 3, 4, 5
+_HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN, _TYPE, _CONNECTION = 1, 2, 3, 4, 5, 6, 7
 
 
 def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
@@ -543,6 +555,8 @@ def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
         b"transfer-encoding": _CODING,
         b"expect": _EXPECT,
         b"origin": _ORIGIN,
+        b"content-type": _TYPE,
+        b"connection": _CONNECTION,
     }
     for index, name in enumerate(request_id_headers):
         kinds.setdefault(name.lower(), 10 + index)
@@ -559,8 +573,19 @@ def _is_printable(value: bytes) -> bool:
     return not value.translate(None, _PRINTABLE)
 
 
+#: Host values found well-formed; clients use few, so the check is a look-up. Bounded: full means start again.
+_seen_hosts: set[bytes] = set()
+
+
 def _is_host(value: bytes) -> bool:
-    return not value.translate(None, _HOST_BYTES)
+    # The parser leaves white space behind a value; it is no part of it.
+    if value.rstrip(b" \t").translate(None, _HOST_BYTES):
+        return False
+    if len(_seen_hosts) >= 1024:
+        _seen_hosts.clear()
+    if len(value) <= 256:  # longer ones are not what clients use; 1024 of them would be a lot of memory
+        _seen_hosts.add(value)
+    return True
 
 
 def _origin_form(target: bytes) -> bytes:

@@ -41,7 +41,7 @@ class UpstreamUser(Protocol):
         """Nothing (more) will come. `reused`: a kept connection died before the first byte of an answer."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection:
     """See the module. `active` is set by every piece of body, and cleared by whoever watches for silence."""
 
     def __init__(self, pool: UpstreamPool) -> None:
@@ -100,6 +100,16 @@ class UpstreamConnection(asyncio.Protocol):
         """Connected."""
         self.transport = cast(asyncio.Transport, transport)
         self.pool.opened(self)
+
+    def eof_received(self) -> bool:
+        """The worker sends no more: close our side too."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The worker takes the body slowly; it is in memory already and waits in the transport."""
+
+    def resume_writing(self) -> None:
+        """The worker took the body."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Closed by either side."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from smg.core.errors import ConnectFailed, UpstreamError
 from smg.upstream.connection import UpstreamConnection, UpstreamUser
@@ -58,7 +58,7 @@ class UpstreamPool:
         try:
             await asyncio.wait_for(
                 asyncio.get_running_loop().create_connection(
-                    lambda: conn,
+                    lambda: cast(asyncio.Protocol, conn),
                     origin.host,
                     origin.port,
                     ssl=self._ssl,

@@ -522,6 +522,12 @@ SHAPES = {
     "TE folded": _POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + _CHUNKED,
     "TE in 1.0": _POST.replace(b"1.1", b"1.0") + _TE + b"\r\n" + _CHUNKED,
     "two TE": _POST + _TE + b"Transfer-Encoding: identity\r\n\r\n" + _CHUNKED,
+    "TE gzip, then TE": _POST + b"Transfer-Encoding: gzip\r\n" + _TE + b"\r\n" + _CHUNKED,
+    "TE empty, then TE": _POST + b"Transfer-Encoding:\r\n" + _TE + b"\r\n" + _CHUNKED,
+    "TE x, then TE": _POST + b"Transfer-Encoding: x\r\n" + _TE + b"\r\n" + _CHUNKED,
+    "TE twice": _POST + _TE * 2 + b"\r\n" + _CHUNKED,
+    "TE in 1.0, kept": _POST.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\n"
+    + _TE + b"\r\n" + _CHUNKED,
     "folded": _POST + b"X-A: b\r\n c\r\nContent-Length: " + _N + b"\r\n\r\n" + _BODY,
     "folded first": _POST.replace(b"Host: x\r\n", b" X: y\r\nHost: x\r\n") + b"\r\n",
     "nameless": _POST + b": value\r\nContent-Length: " + _N + b"\r\n\r\n" + _BODY,

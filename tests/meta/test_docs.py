@@ -59,7 +59,20 @@ def anchors(page: pathlib.Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=page_ids(PAGES))
 def test_info_strings_are_known(page: pathlib.Path):
     """A typo in `bash test` would switch the check off."""
-    plain = {"", "bash", "python", "json", "yaml", "toml", "text", "ini", "make", "diff", "console"}
+    plain = {
+        "",
+        "sh",
+        "bash",
+        "python",
+        "json",
+        "yaml",
+        "toml",
+        "text",
+        "ini",
+        "make",
+        "diff",
+        "console",
+    }
     odd = [block.info for block in blocks(page) if block.info not in plain | set(EXECUTED)]
     assert odd == []
 

@@ -29,6 +29,12 @@ _NEVER = frozenset(
     }
 )
 
+#: where the caller's key for this gateway may stand, besides `authorization`
+_CREDENTIALS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
+
+#: where a key of the gateway may stand besides `authorization` (auth/keys.py)
+_CREDENTIALS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
+
 
 class ForwardRules:
     """The allow-list of one gateway.
@@ -41,6 +47,10 @@ class ForwardRules:
         names = {name.lower().encode("latin-1") for name in extra} - _NEVER
         names.update(_ALWAYS)
         names.discard(b"authorization")
+        if consumes_credentials:
+            names -= _CREDENTIALS
+        if consumes_credentials:
+            names -= _CREDENTIALS
         self._names = frozenset(names)
         self._consumes = consumes_credentials
 

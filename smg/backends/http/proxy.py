@@ -69,7 +69,7 @@ class HttpBackend:
         label = "rerank" if endpoint == "v1_rerank" else endpoint
 
         def start(exchange: Exchange) -> None:
-            body = check(exchange.body, exchange.header(b"content-type"))
+            body = check(exchange.body, exchange.content_type)
             exchange.body = b""
             relay(self, exchange, body, label, path).start()
 

@@ -42,25 +42,6 @@ SHUTDOWN = "gateway_shutdown"
 class Relay:
     """See the module. Also what a policy sees of the request (`RoutingView`)."""
 
-    __slots__ = (
-        "_chunk_out",
-        "_dispatched",
-        "_head",
-        "_resent",
-        "_series",
-        "_sse",
-        "_worker",
-        "backend",
-        "body",
-        "conn",
-        "endpoint",
-        "exchange",
-        "headers",
-        "model",
-        "path",
-        "quiet",
-    )
-
     def __init__(
         self, backend: HttpBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
     ) -> None:
@@ -124,7 +105,7 @@ class Relay:
         backend.deadlines.add(self)
         worker.acquire()
         self._worker = worker
-        self._acquire(fresh=False)
+        self._acquire(False)
 
     def _count_refused(self, error: GatewayError, policy: str) -> None:
         assert self.backend.series is not None
@@ -135,7 +116,7 @@ class Relay:
         series.failed(error.status)
         self.backend.series.upstream(error.status, str(error.code))
 
-    def _acquire(self, *, fresh: bool) -> None:
+    def _acquire(self, fresh: bool) -> None:
         assert self._worker is not None
         conn = target_of(self._worker, self.backend.client).pool.acquire(self, fresh=fresh)
         if conn is not None:
@@ -269,7 +250,7 @@ class Relay:
             self._resent = True
             if backend.series is not None:
                 backend.series.resends.inc()
-            self._acquire(fresh=True)
+            self._acquire(True)
             return
         backend.worker_failed(worker)
         self._fail(error)

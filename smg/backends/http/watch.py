@@ -39,6 +39,7 @@ class StreamWatch:
         self._relays: dict[Watched, None] = {}
         self._round: list[Watched] = []
         self._per_tick = 0
+        self._slice = 0
         if self.enabled:
             ticker.subscribe(self._tick)
 
@@ -54,9 +55,11 @@ class StreamWatch:
         self._relays.pop(relay, None)
 
     def _tick(self, now: float) -> None:
-        if not self._round:
+        # By count, not when the round is used up: a few relays need fewer slices, but not a shorter second.
+        if self._slice == 0:
             self._round = list(self._relays)
             self._per_tick = -(-len(self._round) // _SLICES)
+        self._slice = (self._slice + 1) % _SLICES
         batch, self._round = self._round[: self._per_tick], self._round[self._per_tick :]
         for relay in batch:
             conn = relay.conn

@@ -1,0 +1,3 @@
+from typing import Any
+
+def plain_chat(data: dict[str, Any]) -> bool: ...

@@ -1,0 +1,14 @@
+# C types of exchange.py; reading matter too: everything an exchange holds.
+cdef class Exchange:
+    cdef public object conn, endpoint, params, consumer, early_error, write_raw
+    cdef public object method, path, query, body, request_id, origin, content_type
+    cdef public list headers
+    cdef public bint body_complete, done, framed, head_only, head_sent, http10, keep_alive
+    cdef public int status
+    cdef public object error_code
+    cdef public double started
+
+    cpdef object sent(self, int status)
+    cpdef object ended(self)
+    cpdef bytes common_headers(self)
+    cdef object _release(self)

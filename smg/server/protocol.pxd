@@ -1,0 +1,17 @@
+# C types of protocol.py.
+from smg.server.exchange cimport Exchange
+
+
+cdef class ClientConnection:
+    cdef public object server, settings, transport, write, _parser, _queue, _ready, _upgrading
+    cdef public bint _closing, _paused, _discard, _reading_paused
+    cdef public object _target
+    cdef public list _headers, _chunks, _stash
+    cdef public Exchange _reading, _exchange, _continue_for
+    cdef public long long _body_bytes, _head_bytes, _stash_bytes
+
+    cdef object _hold(self, data)
+    cpdef object _feed(self, data)
+    cdef object _start(self, Exchange exchange)
+    cpdef object exchange_done(self, Exchange exchange)
+    cdef object _watch(self, queue)

@@ -1,0 +1,210 @@
+"""The client leaves: at every stage the worker learns at once, and nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.doubles.gateway import Gateway
+from tests.doubles.raw_client import RawClient, request_bytes
+from tests.doubles.raw_server import Peer, RawServer
+from tests.doubles.traffic import CHAT, chat, chat_request, nothing_left, send_chat, until
+
+WAYS = ("close", "reset", "half close")
+
+
+def leave(client: RawClient, how: str) -> None:
+    if how == "reset":
+        client.reset()
+    elif how == "close":
+        client.close()
+    else:
+        client.half_close()
+
+
+async def silent(peer: Peer) -> None:
+    """Reads a request and says nothing until the gateway leaves."""
+    await peer.read_request()
+    await peer.closed.wait()
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_while_the_worker_thinks(how: str) -> None:
+    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await send_chat(client)
+            await worker.request(0)
+            leave(client, how)
+            await _peer_of(worker).closed.wait()
+        await nothing_left(gateway)
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_in_the_middle_of_a_stream(how: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.start_stream()
+        await peer.send_event("first")
+        await peer.closed.wait()
+
+    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await send_chat(client, stream=True)
+            await client.read_until(b"first\n\n")
+            leave(client, how)
+            await _peer_of(worker).closed.wait()
+        await nothing_left(gateway)
+        samples = await gateway.metrics()
+        assert samples.value("smg_upstream_streams_cut_total") == 0  # nobody's fault
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_while_uploading(how: str) -> None:
+    async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await client.send(chat_request()[:-5])
+            await until(lambda: len(gateway.server.exchanges) == 1)
+            leave(client, how)
+            await until(lambda: not gateway.server.exchanges)
+        await nothing_left(gateway)
+        assert worker.requests == []
+
+
+async def test_in_the_middle_of_its_head() -> None:
+    async with Gateway() as gateway:
+        async with await gateway.connect() as client:
+            await client.send(b"GET /hea")
+            await until(lambda: len(gateway.server.connections) == 1)
+        await nothing_left(gateway)
+
+
+async def test_with_requests_in_the_pipeline() -> None:
+    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await client.send(chat_request(n=1) + chat_request(n=2) + chat_request(n=3)[:-2])
+            await worker.request(0)
+        await _peer_of(worker).closed.wait()
+        await nothing_left(gateway)
+        assert len(worker.requests) == 1
+
+
+async def test_while_the_gateway_connects() -> None:
+    """The connection in the making is not wasted: it serves the next request."""
+    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        await _drop_idle(gateway)
+        pool = gateway.upstream.pool(worker.url)
+        hold: asyncio.Event = asyncio.Event()
+        connect = pool._connect
+
+        async def slowly(user: object) -> None:
+            await hold.wait()
+            await connect(user)
+
+        pool._connect = slowly
+        async with await gateway.connect() as client:
+            await send_chat(client)
+            await until(lambda: len(gateway.server.exchanges) == 1)
+        await until(lambda: not gateway.server.exchanges)
+        assert all(known.load == 0 for known in gateway.registry.all())
+        hold.set()
+        await until(lambda: len(pool.idle) == 1)
+        await nothing_left(gateway)
+        assert worker.requests == []
+
+
+async def test_an_unused_kept_connection_that_is_dead_is_replaced_too() -> None:
+    """A connection made for a client that left was never used, and may be as dead as any other."""
+
+    async def dead(peer: Peer) -> None:
+        await peer.read_head()  # a request, not a probe: closed without an answer
+        peer.close()
+
+    async def good(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.respond(200, {})
+
+    async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        await _drop_idle(gateway)
+        worker.scripts = [good]
+        pool = gateway.upstream.pool(worker.url)
+        async with await gateway.connect() as client:
+            connected = len(worker.connections)
+            worker.scripts = [good] * connected + [dead, good]
+            await send_chat(client)
+            await until(lambda: len(gateway.server.exchanges) == 1)
+        await until(lambda: not gateway.server.exchanges)
+        await until(lambda: pool.connecting == 0)
+        if pool.idle:  # the client was gone in time
+            assert (await gateway.post(CHAT, chat())).status == 200
+        await nothing_left(gateway)
+
+
+async def test_while_a_rerank_answer_is_collected() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
+        await peer.closed.wait()
+
+    body = {"model": "test-model", "query": "q", "documents": ["a"]}
+    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await client.send(request_bytes("POST", "/rerank", body))
+            await worker.request(0)
+        await _peer_of(worker).closed.wait()
+        await nothing_left(gateway)
+
+
+async def test_a_slow_path_handler_is_cancelled() -> None:
+    async def script(peer: Peer) -> None:
+        while True:
+            request = await peer.read_head()
+            if request.target == "/health_generate":
+                worker.requests.append(request)
+                worker._notify()
+                await peer.closed.wait()
+            await peer.send(worker._probe_answer(request))
+
+    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        async with await gateway.connect() as client:
+            await client.send(request_bytes("GET", "/health_generate"))
+            await worker.request(0)
+        await until(lambda: not gateway.server.handler_tasks)
+        await until(lambda: not gateway.server.exchanges)
+
+
+async def test_many_clients_leave_at_once() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.start_stream()
+        while True:
+            await peer.send_event("x" * 100)
+            await asyncio.sleep(0)
+
+    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        clients = [await gateway.connect() for _ in range(50)]
+        for client in clients:
+            await send_chat(client, stream=True)
+        for client in clients:
+            await client.read_until(b"data: ")
+        for client in clients:
+            client.reset()
+        await nothing_left(gateway)
+        await until(lambda: not any(p.requests and not p.closed.is_set() for p in _peers(worker)))
+
+
+def _peers(worker: RawServer) -> list[Peer]:
+    return worker.connections
+
+
+def _peer_of(worker: RawServer) -> Peer:
+    (peer,) = [peer for peer in worker.connections if peer.requests]
+    return peer
+
+
+async def _drop_idle(gateway: Gateway) -> None:
+    """Close kept connections, so that the next request must connect."""
+    for pool in gateway.upstream._pools.values():
+        for conn in list(pool.idle):
+            conn.transport.close()
+    await until(lambda: not any(pool.idle for pool in gateway.upstream._pools.values()))

@@ -1,0 +1,84 @@
+"""The shared key: where it may stand, and how it is compared (external-security-wasm 8.1)."""
+
+from __future__ import annotations
+
+import hmac
+
+import pytest
+
+from smg.auth import keys
+from smg.auth.keys import SharedKey, credentials, unauthorized
+
+KEY = SharedKey("s3cret key")
+
+
+@pytest.mark.parametrize(
+    ("headers", "admitted"),
+    [
+        ([(b"authorization", b"Bearer s3cret key")], True),
+        ([(b"authorization", b"bearer s3cret key")], True),
+        ([(b"authorization", b"BEARER   s3cret key ")], True),
+        ([(b"x-api-key", b"s3cret key")], True),
+        ([(b"api-key", b"s3cret key")], True),
+        ([(b"x-goog-api-key", b" s3cret key ")], True),
+        # any of several
+        ([(b"authorization", b"Bearer wrong"), (b"x-api-key", b"s3cret key")], True),
+        ([(b"x-api-key", b"wrong"), (b"x-api-key", b"s3cret key")], True),
+        ([(b"x-api-key", b"s3cret key"), (b"authorization", b"Bearer wrong")], True),
+        ([], False),
+        ([(b"authorization", b"s3cret key")], False),
+        ([(b"authorization", b"Bearer")], False),
+        ([(b"authorization", b"Bearer ")], False),
+        ([(b"authorization", b"Bearers3cret key")], False),
+        ([(b"authorization", b"Basic s3cret key")], False),
+        ([(b"authorization", b"Bearer S3CRET KEY")], False),
+        ([(b"authorization", b"Bearer s3cret ke")], False),
+        ([(b"authorization", b"Bearer s3cret keyy")], False),
+        ([(b"authorization", b"Bearer Bearer s3cret key")], False),
+        ([(b"x-api-key", b"Bearer s3cret key")], False),
+        ([(b"x-api-key", b"")], False),
+        ([(b"x-api-key", b"\xff\x00")], False),
+        ([(b"cookie", b"s3cret key"), (b"x-key", b"s3cret key")], False),
+        ([(b"proxy-authorization", b"Bearer s3cret key")], False),
+    ],
+)
+def test_where_the_key_may_stand(headers, admitted):
+    assert KEY.admits(headers) is admitted
+
+
+def test_digests_are_compared_and_never_the_key(monkeypatch):
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(left: bytes, right: bytes) -> bool:
+        compared.append((left, right))
+        return hmac.compare_digest(left, right)
+
+    class Spy:
+        compare_digest = staticmethod(compare)
+
+    monkeypatch.setattr(keys, "hmac", Spy)
+    # Every credential is compared, also behind the right one: time tells nothing.
+    assert KEY.admits([(b"x-api-key", b"s3cret key"), (b"api-key", b"x"), (b"api-key", b"y" * 999)])
+    assert len(compared) == 3
+    assert all(len(left) == len(right) == 32 for left, right in compared)
+    assert not any("s3cret" in str(value) for value in vars(KEY).values())
+
+
+def test_a_key_beyond_ascii():
+    assert SharedKey("schlüssel").admits([(b"x-api-key", "schlüssel".encode())])
+
+
+def test_an_empty_key_is_a_mistake():
+    with pytest.raises(ValueError, match="empty"):
+        SharedKey("")
+
+
+def test_credentials_in_order():
+    headers = [(b"x-api-key", b"a"), (b"host", b"h"), (b"authorization", b"Bearer b")]
+    assert list(credentials(headers)) == [b"a", b"b"]
+
+
+def test_the_answer():
+    error = unauthorized()
+    assert (error.status, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
+    assert error.headers == ((b"www-authenticate", b"Bearer"),)

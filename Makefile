@@ -18,7 +18,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 STAMPS := $(VENV)/.stamps
 # The [build-system] of pyproject.toml, installed once: rebuilding then needs no network and no build environment.
 BUILD_REQUIRES := "setuptools>=77" "cython>=3.1"
-SOURCES := pyproject.toml setup.py $(wildcard smg/_speedups/*.pyx smg/_speedups/*.pxd)
+# The compiled modules: Cython sources, and the Python files that a .pxd beside them gives C types.
+TYPED := $(shell find smg -name '*.pxd' ! -name '__init__.pxd' ! -path 'smg/_speedups/*')
+SOURCES := pyproject.toml setup.py $(wildcard smg/_speedups/*.py smg/_speedups/*.pyx smg/_speedups/*.pxd) \
+	$(TYPED) $(TYPED:.pxd=.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt types bench peers docs clean dev test-engine
@@ -108,5 +111,7 @@ docs: $(STAMPS)/dev
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -f smg/_speedups/*.so smg/_speedups/*.c smg/_speedups/*.html
+	find smg -name '*.so' -delete
+	find smg -name '*.c' -delete
+	find smg -name '*.html' -delete
 	find smg tests perf -name __pycache__ -type d -prune -exec rm -rf {} +

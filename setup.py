@@ -1,32 +1,28 @@
 """Lists the compiled modules; everything else about the package is in pyproject.toml."""
 
 import os
+import runpy
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# SMG_CYTHON_DEBUG=1 builds with bounds checks and annotated HTML (one switch, as asyncpg does it).
+# SMG_CYTHON_DEBUG=1 builds with bounds checks and annotated HTML.
 DEBUG = os.environ.get("SMG_CYTHON_DEBUG") == "1"
+FLAGS = ["-O0", "-g"] if DEBUG else ["-O2"]
 
-MODULES = ["checks", "framing", "head"]
-
-extensions = [
-    Extension(
-        f"smg._speedups.{name}",
-        [f"smg/_speedups/{name}.pyx"],
-        extra_compile_args=["-O0", "-g"] if DEBUG else ["-O2"],
-    )
-    for name in MODULES
-]
+lists = runpy.run_path(os.path.join(os.path.dirname(__file__), "smg/_speedups/__init__.py"))
+sources = {f"smg._speedups.{name}": f"smg/_speedups/{name}.pyx" for name in lists["MODULES"]}
+sources.update({name: name.replace(".", "/") + ".py" for name in lists["TYPED"]})
 
 setup(
     ext_modules=cythonize(
-        extensions,
+        [Extension(name, [path], extra_compile_args=FLAGS) for name, path in sources.items()],
         annotate=DEBUG,
+        force=DEBUG,
         compiler_directives={
             "language_level": 3,
-            "boundscheck": DEBUG,
-            "wraparound": False,
+            # Only the .pxd sets C types: annotations are for the type checker.
+            "annotation_typing": False,
             "embedsignature": True,
         },
     )

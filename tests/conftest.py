@@ -7,12 +7,18 @@ See docs/develop/testing.md for how to write tests with them.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.doubles.loop import run_async
+from tests.doubles import plain
+
+if os.environ.get("SMG_PLAIN") == "1":
+    plain.install()
+
+from tests.doubles.loop import run_async  # noqa: E402
 
 pytest.register_assert_rewrite("tests.e2e.sdk_suite")
 

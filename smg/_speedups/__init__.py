@@ -1,1 +1,25 @@
-"""Compiled leaf modules: bytes and ints in and out, no settings, no logging, nothing else of ours."""
+"""Compiled leaf modules: bytes and ints in and out, no settings, no logging, nothing else of ours.
+
+`MODULES` are written in Cython. `TYPED` are ordinary Python files that a `.pxd` beside them gives C types: the objects
+that every request passes. They are compiled too (a small request costs half the instructions that way) and stay
+readable, type-checked and runnable as they are: `SMG_PLAIN=1` makes the tests load the plain sources.
+"""
+
+MODULES = ("checks", "framing", "head", "request_head")
+TYPED = (
+    "smg.core.deadlines",
+    "smg.observability.metrics",
+    "smg.protocols.body",
+    "smg.server.exchange",
+    "smg.server.metrics",
+    "smg.server.protocol",
+    "smg.server.routes",
+    "smg.server.state",
+    "smg.upstream.connection",
+    "smg.upstream.pool",
+    "smg.backends.http.context",
+    "smg.backends.http.headers",
+    "smg.backends.http.relay",
+    "smg.backends.http.series",
+    "smg.backends.http.target",
+)

@@ -70,13 +70,6 @@ cdef class ReplyHead:
     """A parsed head. `lines`: header lines to send on, each with its CRLF; hop-by-hop, framing and our own headers are
     left out. `mode` and `length` (bytes): how the body ends, as in `framing`."""
 
-    cdef readonly int status
-    cdef readonly int mode
-    cdef readonly int64_t length
-    cdef readonly bint keep_alive
-    cdef readonly bint event_stream
-    cdef readonly bytes lines
-
     @property
     def headers(self):
         """The lines as (lower-case name, value) pairs; for slow paths."""
@@ -100,7 +93,7 @@ cdef int parse_length(const unsigned char* p, Py_ssize_t n, int64_t* out) noexce
     return 0
 
 
-def parse_reply_head(bytes data not None, Py_ssize_t end, int max_headers) -> ReplyHead:
+cpdef ReplyHead parse_reply_head(bytes data, Py_ssize_t end, int max_headers):
     """Parse `data[:end]`, which ends with the empty line. Raises HeadError."""
     cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
     cdef ReplyHead head = ReplyHead.__new__(ReplyHead)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 class Ticker:
@@ -58,33 +56,31 @@ class Ticker:
                 )
 
 
-class DeadlineQueue(Generic[T]):
+class DeadlineQueue:
     """Items that must be done within `seconds`; `expired(item)` is called for each that is not.
 
     With `seconds` 0 the limit is off: `add` and `discard` do nothing.
     """
 
-    __slots__ = ("_expired", "_items", "_ticker", "seconds")
-
-    def __init__(self, ticker: Ticker, seconds: float, expired: Callable[[T], None]) -> None:
+    def __init__(self, ticker: Ticker, seconds: float, expired: Callable[[Any], None]) -> None:
         self._ticker = ticker
         self.seconds = seconds
         self._expired = expired
-        self._items: dict[T, float] = {}
+        self._items: dict[Any, float] = {}
         if seconds:
             ticker.subscribe(self._tick)
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def add(self, item: T) -> None:
+    def add(self, item: Any) -> None:
         """Start (or restart) the clock of `item`."""
         if self.seconds:
             items = self._items
             items.pop(item, None)
             items[item] = self._ticker.now
 
-    def discard(self, item: T) -> None:
+    def discard(self, item: Any) -> None:
         """`item` is done; unknown items are ignored."""
         self._items.pop(item, None)
 

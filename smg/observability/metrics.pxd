@@ -1,3 +1,6 @@
+cimport cython
+
+
 # C types of the children in metrics.py: an update is an addition to a double in memory.
 cdef class Child:
     cdef public object _block
@@ -17,6 +20,8 @@ cdef class Gauge(Child):
 
 cdef class Histogram(Child):
     cdef public object _bounds
-    cdef public Py_ssize_t _sum
+    cdef public double[::1] _limits
+    cdef public Py_ssize_t _sum, _count
 
+    @cython.locals(values=double[::1], limits=double[::1], index=Py_ssize_t)
     cpdef object observe(self, double value)

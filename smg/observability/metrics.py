@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -77,8 +77,6 @@ class Child:
     # Measured (Python 3.11, best of 60): method of a slots class 77 ns per inc and 185 ns per
     # observe, closures over the same view 84 and 191 ns. 3.13 has closures 8 ns ahead; not worth
     # their loss of type and lifetime.
-    __slots__ = ("_block", "_slot", "_slots", "_values")
-
     def __init__(self, block: Block, slots: int = 1) -> None:
         self._block = block
         self._slots = slots
@@ -96,8 +94,6 @@ class Child:
 class Counter(Child):
     """Only grows."""
 
-    __slots__ = ()
-
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`, which must not be negative (not checked: this is the hot path)."""
         self._values[self._slot] += amount
@@ -105,8 +101,6 @@ class Counter(Child):
 
 class Gauge(Child):
     """Goes up and down."""
-
-    __slots__ = ()
 
     def set(self, value: float) -> None:
         """Replace the value."""
@@ -124,17 +118,22 @@ class Gauge(Child):
 class Histogram(Child):
     """Counts per bucket, not cumulative in memory, then their sum in the last slot."""
 
-    __slots__ = ("_bounds", "_sum")
-
     def __init__(self, block: Block, bounds: tuple[float, ...]) -> None:
         super().__init__(block, len(bounds) + 2)
         self._bounds = bounds
+        self._limits = array("d", bounds)
+        self._count = len(bounds)
         self._sum = self._slot + len(bounds) + 1
 
     def observe(self, value: float) -> None:
         """Count one `value`; a value equal to a bound belongs to that bound's bucket."""
+        # Not bisect: compiled, this walks doubles, and most durations end in an early bucket.
         values = self._values
-        values[self._slot + bisect_left(self._bounds, value)] += 1.0
+        limits = self._limits
+        index = 0
+        while index < self._count and limits[index] < value:
+            index += 1
+        values[self._slot + index] += 1.0
         values[self._sum] += value
 
     @property

@@ -24,8 +24,6 @@ class CheckedBody:
     written back whole (see `splice`).
     """
 
-    __slots__ = ("data", "model", "raw", "stream")
-
     def __init__(self, model: str, stream: bool, data: dict[str, Any], raw: bytes) -> None:
         self.model = model
         self.stream = stream

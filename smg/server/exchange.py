@@ -54,6 +54,7 @@ class Exchange:
         keep_alive: bool,
     ) -> None:
         self.conn = conn
+        self.server = conn.server
         self.endpoint = endpoint
         self.method = method
         self.path = path
@@ -202,11 +203,12 @@ class Exchange:
     def common_headers(self) -> bytes:
         """Header lines that every answer carries: request id, CORS, `connection: close` when this is the last one."""
         conn = self.conn
-        if self.keep_alive and conn.server.draining:
+        server = self.server
+        if self.keep_alive and server.draining:
             self.keep_alive = False
         lines = b"x-request-id: " + self.request_id + b"\r\n"
-        if conn.server.cors is not None:
-            lines += conn.server.cors.response_headers(self.origin)
+        if server.cors is not None:
+            lines += server.cors.response_headers(self.origin)
         if not self.keep_alive or not self.body_complete:
             lines += conn.connection_header(self)
         return lines
@@ -218,7 +220,7 @@ class Exchange:
         series = self.endpoint.series
         if series is not None:
             series.head(self.method, status, self.error_code, perf_counter() - self.started)
-        server = self.conn.server
+        server = self.server
         if status >= server.log_from_status:
             server.access_log.response(self)
 
@@ -240,7 +242,7 @@ class Exchange:
         self.done = True
         self.consumer = None
         self.body = b""
-        self.conn.server.exchanges.pop(self, None)
+        self.server.exchanges.pop(self, None)
 
     def log_extra(self) -> dict[str, object]:
         """Structured log fields of this request."""

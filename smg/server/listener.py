@@ -5,41 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
-from smg.core.deadlines import DeadlineQueue, Ticker
+from smg.core.deadlines import Ticker
 from smg.core.errors import GatewayError
-from smg.server.cors import Cors
 from smg.server.metrics import attach
 from smg.server.protocol import ClientConnection, special_headers
 from smg.server.routes import Route, RouteTable
 from smg.server.settings import ServerSettings
+from smg.server.state import Authorize as Authorize
+from smg.server.state import ServerState
 
 if TYPE_CHECKING:
     from smg.observability.families import GatewayMetrics
-    from smg.server.exchange import Exchange
 
-
-class AccessLog(Protocol):
-    """Who writes the access log."""
-
-    def request(self, exchange: Exchange) -> None:
-        """A request head came."""
-
-    def response(self, exchange: Exchange) -> None:
-        """The answer's head is out."""
-
-
-class _NoLog:
-    def request(self, exchange: Exchange) -> None:
-        """Nothing."""
-
-    def response(self, exchange: Exchange) -> None:
-        """Nothing."""
-
-
-Authorize = Callable[["Exchange"], "GatewayError | None"]
 
 #: A burst larger than this many pending connections is refused by the kernel.
 BACKLOG = 4096
@@ -48,7 +28,7 @@ BACKLOG = 4096
 RECEIVE_BUFFER = 1_048_576
 
 
-class HttpServer:
+class HttpServer(ServerState):
     """One or more listening sockets over one route table."""
 
     def __init__(
@@ -60,38 +40,26 @@ class HttpServer:
         metrics: GatewayMetrics | None = None,
         authorize: Authorize | None = None,
     ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.settings = settings or ServerSettings()
-        self.table = RouteTable(routes)
-        #: who writes the access log, whether it wants request heads, and from which status on answers
-        self.access_log: AccessLog = _NoLog()
-        self.log_requests = False
-        self.log_from_status = 1000
-        #: called for routes that are not public; None while no keys are configured
-        self.authorize = authorize
-        self.connections: set[ClientConnection] = set()
-        #: requests from their head to the last byte of their answer
-        self.exchanges: dict[Exchange, None] = {}
-        self.handler_tasks: set[asyncio.Task[Any]] = set()
-        self.draining = False
-        self.special_headers = special_headers(self.settings.request_id_headers)
-        origins = self.settings.cors_allowed_origins
-        self.cors = Cors(origins) if origins else None
+        settings = settings or ServerSettings()
+        self._own_ticker = ticker is None
+        ticker = ticker or Ticker(asyncio.get_running_loop())
+        ticker.start()
+        super().__init__(
+            RouteTable(routes),
+            settings,
+            ticker,
+            authorize,
+            special_headers(settings.request_id_headers),
+        )
+        connection = ClientConnection
+        self.set_deadlines(
+            connection.head_timed_out,
+            connection.body_timed_out,
+            connection.idle_timed_out,
+            connection.linger_timed_out,
+        )
         if metrics is not None:
             attach(self.table, metrics, *([self.cors.preflight] if self.cors else []))
-        self._own_ticker = ticker is None
-        self.ticker = ticker or Ticker(self.loop)
-        self.ticker.start()
-        new = DeadlineQueue[ClientConnection]
-        s = self.settings
-        self.head_deadlines = new(
-            self.ticker, s.header_read_timeout, ClientConnection.head_timed_out
-        )
-        self.body_deadlines = new(
-            self.ticker, s.body_stall_timeout, ClientConnection.body_timed_out
-        )
-        self.idle_deadlines = new(self.ticker, s.idle_timeout, ClientConnection.idle_timed_out)
-        self.linger_deadlines = new(self.ticker, s.linger, ClientConnection.linger_timed_out)
         self._listeners: list[asyncio.Server] = []
         self.port = 0
 
@@ -157,15 +125,6 @@ class HttpServer:
             self.ticker.stop()
 
     # -- told by connections ------------------------------------------------------------------------------------
-
-    def request_arrived(self, exchange: Exchange) -> None:
-        """A head was read and matched (or not)."""
-        self.exchanges[exchange] = None
-        series = exchange.endpoint.series
-        if series is not None:
-            series.arrived(exchange.method)
-        if self.log_requests:
-            self.access_log.request(exchange)
 
     def refused(self, error: GatewayError) -> None:
         """Bytes that never became a request were answered with `error`."""

@@ -14,8 +14,6 @@ _METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"HEAD", b"O
 class RouteSeries:
     """Metric children of one route: by method on arrival, by method and status at the head."""
 
-    __slots__ = ("_durations", "_metrics", "_path", "_requests", "_responses")
-
     def __init__(self, metrics: GatewayMetrics, path: str) -> None:
         self._metrics = metrics
         self._path = path

@@ -1,9 +1,13 @@
 # C types of protocol.py.
+from smg.core.deadlines cimport DeadlineQueue
 from smg.server.exchange cimport Exchange
+from smg.server.state cimport ServerState
 
 
 cdef class ClientConnection:
-    cdef public object server, settings, transport, write, _parser, _queue, _ready, _upgrading
+    cdef public ServerState server
+    cdef public DeadlineQueue _queue
+    cdef public object settings, transport, write, _parser, _ready, _upgrading
     cdef public bint _closing, _paused, _discard, _reading_paused
     cdef public object _target
     cdef public list _headers, _chunks, _stash
@@ -14,4 +18,4 @@ cdef class ClientConnection:
     cpdef object _feed(self, data)
     cdef object _start(self, Exchange exchange)
     cpdef object exchange_done(self, Exchange exchange)
-    cdef object _watch(self, queue)
+    cdef object _watch(self, DeadlineQueue queue)

@@ -54,7 +54,7 @@ class ClientConnection:
         self._body_bytes = 0
         self._head_bytes = 0
         self._discard = False
-        self._queue: DeadlineQueue[ClientConnection] | None = None
+        self._queue: DeadlineQueue | None = None
         # the request being answered, those complete and waiting, and bytes not parsed yet
         self._exchange: Exchange | None = None
         self._ready: deque[Exchange] = deque()
@@ -264,7 +264,9 @@ class ClientConnection:
             raise RequestError("Unsupported Transfer-Encoding.", code="bad_request")
         if host is None and not http10:
             raise RequestError("Missing Host header.", code="bad_request")
-        path, _, query = target.partition(b"?")
+        path, query = target, b""
+        if b"?" in target:
+            path, _, query = target.partition(b"?")
         if not path.startswith(b"/"):
             path = _origin_form(path)
         error: GatewayError | None = None
@@ -300,7 +302,7 @@ class ClientConnection:
         self._discard = False
         server.request_arrived(exchange)
         if error is None:
-            if endpoint.auth is not Auth.PUBLIC and server.authorize is not None:
+            if endpoint.auth is not _PUBLIC and server.authorize is not None:
                 error = server.authorize(exchange)
             if error is None and length is not None and length > settings.max_payload_size:
                 error = _body_too_large(settings.max_payload_size)
@@ -400,7 +402,7 @@ class ClientConnection:
         elif self._reading is self._continue_for:
             self.write(_CONTINUE)
 
-    def _watch(self, queue: DeadlineQueue[ClientConnection] | None) -> None:
+    def _watch(self, queue: DeadlineQueue | None) -> None:
         """At most one inbound deadline runs per connection."""
         old = self._queue
         if old is not None:
@@ -544,6 +546,8 @@ class _BodyOnly:
         self.on_message_complete = connection.on_message_complete
 
 
+#: an attribute of an Enum class is a slow look-up
+_PUBLIC = Auth.PUBLIC
 _HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN, _TYPE, _CONNECTION = 1, 2, 3, 4, 5, 6, 7
 
 
@@ -564,9 +568,7 @@ def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
 
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
-_HOST_BYTES = bytes(
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]%!$&'()*+,;="
-)
+_HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]%!$&'()*+,;="
 
 
 def _is_printable(value: bytes) -> bool:

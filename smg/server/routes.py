@@ -41,8 +41,6 @@ class Route:
 class Endpoint:
     """A route at run time, with what is prepared once per route."""
 
-    __slots__ = ("auth", "id_prefix", "probe", "route", "series", "start")
-
     def __init__(self, route: Route) -> None:
         self.route = route
         self.start = route.start
@@ -54,8 +52,6 @@ class Endpoint:
 
 class _Node:
     """A path segment that is not the last static one: children by text, or one parameter."""
-
-    __slots__ = ("children", "methods", "param", "rest", "rest_methods")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from smg._speedups.head import ReplyHead
 from smg.core.deadlines import Ticker
 from smg.core.errors import ReplyTooLarge, UpstreamError, UpstreamTimeout
 from smg.core.tasks import TaskGroupOwner
-from smg._speedups.head import ReplyHead
 from smg.upstream.connection import UpstreamConnection
 from smg.upstream.origin import Origin
 from smg.upstream.pool import UpstreamPool
@@ -77,7 +77,7 @@ class _Fetch:
 
     def upstream_done(self, tail: bytes) -> None:
         self.conn = None
-        self._pieces.append(tail)
+        self._piece(tail)
         head = self._head
         assert head is not None
         if not self.future.done():

@@ -1,5 +1,6 @@
 # C types of connection.py.
 from smg._speedups.framing cimport BodyTracker
+from smg._speedups.head cimport ReplyHead
 
 
 cdef class UpstreamConnection:
@@ -10,6 +11,7 @@ cdef class UpstreamConnection:
     cdef public double idle_since
     cdef public bytes _buffer
 
+    cpdef object send(self, user, bytes head, bytes body, bint head_request=*)
     cdef object _read_head(self, bytes data)
-    cdef object _open_body(self, head, bytes rest)
+    cdef object _open_body(self, ReplyHead head, bytes rest)
     cdef object _complete(self, bytes tail)

@@ -61,7 +61,7 @@ class UpstreamConnection:
 
     # -- used by the owner --------------------------------------------------------------------------------------
 
-    def send(self, user: UpstreamUser, head: bytes, body: bytes, *, head_request: bool = False) -> None:
+    def send(self, user: UpstreamUser, head: bytes, body: bytes, head_request: bool = False) -> None:
         """Write one request; the answer goes to `user`."""
         self.user = user
         self.uses += 1
@@ -198,6 +198,7 @@ class UpstreamConnection:
             if status >= 200:
                 break
             data = data[end:]  # an interim answer; the real one follows
+            self.uses = 1  # the worker has the request: should it die now, that is no stale connection
             if not data:
                 return
         self._open_body(head, data[end:])
@@ -261,6 +262,8 @@ class UpstreamConnection:
             self.resume()
         if self._keep_alive and not transport.get_write_buffer_size() and not transport.is_closing():
             self.pool.release(self)
+        elif transport.get_write_buffer_size():
+            transport.abort()  # it answered before it took the whole body, which nobody needs any more
         else:
             transport.close()
         if user is not None:

@@ -37,7 +37,7 @@ class UpstreamPool:
         self._ticker = ticker
         self._ssl = ssl.create_default_context() if origin.tls else None
 
-    def acquire(self, user: UpstreamUser, *, fresh: bool = False) -> UpstreamConnection | None:
+    def acquire(self, user: UpstreamUser, fresh: bool = False) -> UpstreamConnection | None:
         """A kept connection, or None: then one is being opened and `user.connected` or `upstream_failed` follows.
 
         `fresh` skips kept connections: after one of them turned out dead the others are suspect.

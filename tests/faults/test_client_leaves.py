@@ -8,7 +8,7 @@ import pytest
 
 from tests.doubles.gateway import Gateway
 from tests.doubles.raw_client import RawClient, request_bytes
-from tests.doubles.raw_server import Peer, RawServer
+from tests.doubles.raw_server import Peer, RawServer, echo_chat
 from tests.doubles.traffic import CHAT, chat, chat_request, nothing_left, send_chat, until
 
 WAYS = ("close", "reset", "half close")
@@ -26,7 +26,7 @@ def leave(client: RawClient, how: str) -> None:
 async def silent(peer: Peer) -> None:
     """Reads a request and says nothing until the gateway leaves."""
     await peer.read_request()
-    await peer.closed.wait()
+    await peer.finished.wait()
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -36,7 +36,7 @@ async def test_while_the_worker_thinks(how: str) -> None:
             await send_chat(client)
             await worker.request(0)
             leave(client, how)
-            await _peer_of(worker).closed.wait()
+            await _peer_of(worker).finished.wait()
         await nothing_left(gateway)
 
 
@@ -46,14 +46,14 @@ async def test_in_the_middle_of_a_stream(how: str) -> None:
         await peer.read_request()
         await peer.start_stream()
         await peer.send_event("first")
-        await peer.closed.wait()
+        await peer.finished.wait()
 
     async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
         async with await gateway.connect() as client:
             await send_chat(client, stream=True)
             await client.read_until(b"first\n\n")
             leave(client, how)
-            await _peer_of(worker).closed.wait()
+            await _peer_of(worker).finished.wait()
         await nothing_left(gateway)
         samples = await gateway.metrics()
         assert samples.value("smg_upstream_streams_cut_total") == 0  # nobody's fault
@@ -84,7 +84,7 @@ async def test_with_requests_in_the_pipeline() -> None:
         async with await gateway.connect() as client:
             await client.send(chat_request(n=1) + chat_request(n=2) + chat_request(n=3)[:-2])
             await worker.request(0)
-        await _peer_of(worker).closed.wait()
+        await _peer_of(worker).finished.wait()
         await nothing_left(gateway)
         assert len(worker.requests) == 1
 
@@ -94,14 +94,7 @@ async def test_while_the_gateway_connects() -> None:
     async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
         await _drop_idle(gateway)
         pool = gateway.upstream.pool(worker.url)
-        hold: asyncio.Event = asyncio.Event()
-        connect = pool._connect
-
-        async def slowly(user: object) -> None:
-            await hold.wait()
-            await connect(user)
-
-        pool._connect = slowly
+        hold = _hold_connects(gateway, worker)
         async with await gateway.connect() as client:
             await send_chat(client)
             await until(lambda: len(gateway.server.exchanges) == 1)
@@ -117,26 +110,20 @@ async def test_an_unused_kept_connection_that_is_dead_is_replaced_too() -> None:
     """A connection made for a client that left was never used, and may be as dead as any other."""
 
     async def dead(peer: Peer) -> None:
-        await peer.read_head()  # a request, not a probe: closed without an answer
+        await peer.read_head()
         peer.close()
-
-    async def good(peer: Peer) -> None:
-        await peer.read_request()
-        await peer.respond(200, {})
 
     async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
         await _drop_idle(gateway)
-        worker.scripts = [good]
-        pool = gateway.upstream.pool(worker.url)
+        worker.scripts = [*[echo_chat] * len(worker.connections), dead, echo_chat]
+        hold = _hold_connects(gateway, worker)
         async with await gateway.connect() as client:
-            connected = len(worker.connections)
-            worker.scripts = [good] * connected + [dead, good]
             await send_chat(client)
             await until(lambda: len(gateway.server.exchanges) == 1)
         await until(lambda: not gateway.server.exchanges)
-        await until(lambda: pool.connecting == 0)
-        if pool.idle:  # the client was gone in time
-            assert (await gateway.post(CHAT, chat())).status == 200
+        hold.set()
+        await until(lambda: len(gateway.upstream.pool(worker.url).idle) == 1)
+        assert (await gateway.post(CHAT, chat())).status == 200
         await nothing_left(gateway)
 
 
@@ -144,14 +131,14 @@ async def test_while_a_rerank_answer_is_collected() -> None:
     async def script(peer: Peer) -> None:
         await peer.read_request()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
-        await peer.closed.wait()
+        await peer.finished.wait()
 
     body = {"model": "test-model", "query": "q", "documents": ["a"]}
     async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
         async with await gateway.connect() as client:
             await client.send(request_bytes("POST", "/rerank", body))
             await worker.request(0)
-        await _peer_of(worker).closed.wait()
+        await _peer_of(worker).finished.wait()
         await nothing_left(gateway)
 
 
@@ -162,7 +149,8 @@ async def test_a_slow_path_handler_is_cancelled() -> None:
             if request.target == "/health_generate":
                 worker.requests.append(request)
                 worker._notify()
-                await peer.closed.wait()
+                await peer.finished.wait()
+                return
             await peer.send(worker._probe_answer(request))
 
     async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
@@ -190,7 +178,7 @@ async def test_many_clients_leave_at_once() -> None:
         for client in clients:
             client.reset()
         await nothing_left(gateway)
-        await until(lambda: not any(p.requests and not p.closed.is_set() for p in _peers(worker)))
+        await until(lambda: not any(p.requests and not p.finished.is_set() for p in _peers(worker)))
 
 
 def _peers(worker: RawServer) -> list[Peer]:
@@ -208,3 +196,17 @@ async def _drop_idle(gateway: Gateway) -> None:
         for conn in list(pool.idle):
             conn.transport.close()
     await until(lambda: not any(pool.idle for pool in gateway.upstream._pools.values()))
+
+
+def _hold_connects(gateway: Gateway, worker: RawServer) -> asyncio.Event:
+    """Connects to `worker` wait until the event is set."""
+    pool = gateway.upstream.pool(worker.url)
+    hold = asyncio.Event()
+    connect = pool._connect
+
+    async def slowly(user: object) -> None:
+        await hold.wait()
+        await connect(user)
+
+    pool._connect = slowly
+    return hold

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.doubles.gateway import Gateway
@@ -65,7 +67,7 @@ async def test_the_worker_gets_its_own_key_instead(name: str) -> None:
 async def test_the_key_is_not_forwarded_even_when_its_header_is_listed() -> None:
     listed = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
     async with RawServer() as worker:
-        config = {"worker_urls": [worker.url], "forward_request_headers": listed}
+        config: dict[str, Any] = {"worker_urls": [worker.url], "forward_request_headers": listed}
         async with Gateway(**config, api_key=KEY) as gateway:
             for known in gateway.registry.all():
                 known.api_key = "worker-key"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.doubles.gateway import Gateway
 from tests.doubles.raw_client import Answer
 from tests.doubles.raw_server import Peer, RawServer
@@ -27,7 +29,7 @@ async def test_by_default_there_is_no_cors_header_at_all() -> None:
 
 
 async def test_any_origin() -> None:
-    config = {"cors_allowed_origins": ("*",), "api_key": "secret"}
+    config: dict[str, Any] = {"cors_allowed_origins": ("*",), "api_key": "secret"}
     async with Gateway(**config) as gateway:
         answer = await gateway.request("OPTIONS", CHAT, None, PREFLIGHT)
         assert (answer.status, answer.body) == (200, b"")
@@ -45,7 +47,7 @@ async def test_any_origin() -> None:
 
 
 async def test_listed_origins_are_echoed_and_others_are_not() -> None:
-    config = {"cors_allowed_origins": (GOOD, "http://localhost:3000")}
+    config: dict[str, Any] = {"cors_allowed_origins": (GOOD, "http://localhost:3000")}
     async with RawServer() as worker, Gateway(worker_urls=[worker.url], **config) as gateway:
         answer = await gateway.request("OPTIONS", CHAT, None, PREFLIGHT)
         assert answer.status == 200
@@ -73,16 +75,18 @@ async def test_listed_origins_are_echoed_and_others_are_not() -> None:
 
 
 async def test_errors_carry_cors_headers_too() -> None:
-    config = {"cors_allowed_origins": (GOOD,), "api_key": "secret", "max_payload_size": 10}
+    config: dict[str, Any] = {
+        "cors_allowed_origins": (GOOD,),
+        "api_key": "secret",
+        "max_payload_size": 10,
+    }
     origin = {"Origin": GOOD}
     async with Gateway(**config) as gateway:
         answers = [
             await gateway.get("/nope", origin),
             await gateway.request("PUT", CHAT, None, origin),
             await gateway.post(CHAT, b"{}", origin),
-            await gateway.post(
-                CHAT, b"x" * 20, {**origin, "Authorization": "Bearer secret"}
-            ),
+            await gateway.post(CHAT, b"x" * 20, {**origin, "Authorization": "Bearer secret"}),
         ]
         assert [answer.status for answer in answers] == [404, 405, 401, 413]
         for answer in answers:
@@ -95,7 +99,7 @@ async def test_a_stream_carries_cors_headers() -> None:
         await peer.start_stream()
         await peer.end_stream()
 
-    config = {"cors_allowed_origins": (GOOD,)}
+    config: dict[str, Any] = {"cors_allowed_origins": (GOOD,)}
     async with RawServer(script) as worker, Gateway(worker_urls=[worker.url], **config) as gateway:
         answer = await gateway.post(CHAT, chat(stream=True), {"Origin": GOOD})
         assert answer.header("access-control-allow-origin") == GOOD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ async def test_the_worker_sees_only_the_allowed_headers() -> None:
 async def test_more_headers_are_forwarded_when_the_operator_says_so() -> None:
     extra = ("X-Custom", "Host", "Content-Length", "Transfer-Encoding", "Connection")
     async with RawServer() as worker:
-        config = {"worker_urls": [worker.url], "forward_request_headers": extra}
+        config: dict[str, Any] = {"worker_urls": [worker.url], "forward_request_headers": extra}
         async with Gateway(**config) as gateway:
             headers = [("X-Custom", "1"), ("x-custom", "2"), ("X-Other", "3")]
             assert (await gateway.post(CHAT, chat(), headers)).status == 200

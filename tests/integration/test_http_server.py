@@ -258,7 +258,8 @@ async def test_chunk_extensions_and_trailers_are_dropped() -> None:
     wire = (
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
-        + b'%x;name="v;\\"x"\r\n%b\r\n0\r\nX-Late: 1\r\nHost: y\r\n\r\n' % (len(body), body)
+        + b'%x;name="v;\\"x"\r\n%b\r\n0\r\nX-Late: 1\r\nHost: y\r\n\r\n'
+        % (len(body), body)
     )
     async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
         async with await gateway.connect() as client:
@@ -466,7 +467,9 @@ async def test_upgrade_is_ignored() -> None:
 async def test_bytes_after_an_upgrade_request_are_not_parsed() -> None:
     async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
         async with await gateway.connect() as client:
-            head = request_bytes("GET", "/health", headers={"Upgrade": "x", "Connection": "upgrade"})
+            head = request_bytes(
+                "GET", "/health", headers={"Upgrade": "x", "Connection": "upgrade"}
+            )
             await client.send(head + chat_request())
             answer = await client.answer()
             assert answer.status == 200
@@ -526,8 +529,11 @@ SHAPES = {
     "TE empty, then TE": _POST + b"Transfer-Encoding:\r\n" + _TE + b"\r\n" + _CHUNKED,
     "TE x, then TE": _POST + b"Transfer-Encoding: x\r\n" + _TE + b"\r\n" + _CHUNKED,
     "TE twice": _POST + _TE * 2 + b"\r\n" + _CHUNKED,
-    "TE in 1.0, kept": _POST.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\n"
-    + _TE + b"\r\n" + _CHUNKED,
+    "TE in 1.0, kept": _POST.replace(b"1.1", b"1.0")
+    + b"Connection: keep-alive\r\n"
+    + _TE
+    + b"\r\n"
+    + _CHUNKED,
     "folded": _POST + b"X-A: b\r\n c\r\nContent-Length: " + _N + b"\r\n\r\n" + _BODY,
     "folded first": _POST.replace(b"Host: x\r\n", b" X: y\r\nHost: x\r\n") + b"\r\n",
     "nameless": _POST + b": value\r\nContent-Length: " + _N + b"\r\n\r\n" + _BODY,

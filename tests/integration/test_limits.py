@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -197,7 +198,7 @@ async def test_an_idle_kept_connection_is_closed_silently() -> None:
 
 
 async def test_waiting_for_an_answer_is_not_idleness() -> None:
-    limits = {"idle_connection_timeout_secs": 0.3, "header_read_timeout_secs": 0.3}
+    limits: dict[str, Any] = {"idle_connection_timeout_secs": 0.3, "header_read_timeout_secs": 0.3}
 
     async def script(peer: Peer) -> None:
         await peer.read_request()
@@ -221,7 +222,10 @@ async def test_a_body_that_stalls_is_408(chunked: bool) -> None:
     else:
         wire = sized(len(body), body)[:-20]
     async with RawServer() as worker:
-        config = {"worker_urls": [worker.url], "stream_body_stall_timeout_secs": 0.3}
+        config: dict[str, Any] = {
+            "worker_urls": [worker.url],
+            "stream_body_stall_timeout_secs": 0.3,
+        }
         async with Gateway(**config) as gateway:
             async with await gateway.connect() as client:
                 await client.send(wire)

@@ -13,6 +13,7 @@ import zipfile
 import pytest
 
 from tests.doubles.gateway import run_smg
+from smg import _speedups
 from tests.meta.project import ROOT, pyproject
 
 UNIT = ROOT / "packaging" / "systemd" / "smg.service"
@@ -27,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     copy = folder / "copy"
     skip = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     shutil.copytree(ROOT / "smg", copy / "smg", ignore=skip)
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "MANIFEST.in"):
         shutil.copy(ROOT / name, copy)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "-w", str(folder), str(copy)], check=True, capture_output=True)
@@ -43,9 +44,10 @@ def test_wheel_has_everything(wheel: pathlib.Path):
         if path.suffix in (".py", ".pyi") or path.name == "py.typed"
     }
     assert sources - names == set()
-    compiled = {path.stem for path in ROOT.glob("smg/_speedups/*.pyx")}
+    modules = [f"smg/_speedups/{name}" for name in _speedups.MODULES]
+    compiled = {*modules, *(name.replace(".", "/") for name in _speedups.TYPED)}
     built = {
-        pathlib.Path(name).name.split(".")[0] for name in names if name.endswith((".so", ".pyd"))
+        name.split(".")[0] for name in names if name.endswith((".so", ".pyd"))
     }
     assert built == compiled
     assert not [name for name in names if name.startswith(("tests", "perf")) or name.endswith(".c")]

@@ -1,6 +1,8 @@
-"""BodyTracker over any body, any cut: as its plain twin, as one feed, and as httptools where that accepts."""
+"""BodyTracker over any body, any cut: as its plain twin, as one feed, and as httptools."""
 
 from __future__ import annotations
+
+import itertools
 
 import httptools
 from hypothesis import given
@@ -44,7 +46,9 @@ def mutated(draw, source):
     return bytes(wire)
 
 
-NOISE = st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b"0", b"5", b"a", b";", b" "]), max_size=30)
+NOISE = st.lists(
+    st.sampled_from([b"\r\n", b"\r", b"\n", b"0", b"5", b"a", b";", b" "]), max_size=30
+)
 WIRES = mutated(chunked()) | st.binary(max_size=60) | NOISE.map(b"".join)
 BODIES = st.one_of(
     st.tuples(st.just(CHUNKED), st.just(0), WIRES),
@@ -56,7 +60,7 @@ CUTS = st.lists(st.integers(0, 120), max_size=8)
 
 def pieces(wire: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
-    return [wire[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [wire[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def look(tracker: BodyTracker | PlainTracker) -> tuple[object, ...]:
@@ -68,7 +72,7 @@ def look(tracker: BodyTracker | PlainTracker) -> tuple[object, ...]:
     )
 
 
-def step(tracker, data: bytes) -> tuple[int, bytes] | None:
+def step(tracker: BodyTracker | PlainTracker, data: bytes) -> tuple[int, bytes] | None:
     """What `decode` says, None for an error."""
     try:
         return tracker.decode(data)
@@ -155,7 +159,7 @@ def test_what_both_accept_httptools_reads_alike(wire):
 
 
 def sse_at_line_start_after_blank(payload: bytes) -> bool:
-    """Whether a reader of SSE stands between two events, by splitting lines as the standard says."""
+    """Whether a reader of SSE stands between two events: lines split as the standard says."""
     lines = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return lines[-1] == b"" and (len(lines) < 2 or lines[-2] == b"")
 

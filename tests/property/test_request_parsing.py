@@ -84,7 +84,9 @@ def requests(draw):
 
 SEQUENCES = st.lists(requests(), min_size=1, max_size=6)
 STEPS = st.lists(
-    st.one_of(st.integers(1, 400), st.sampled_from(["release", "settle", "turn", "pause", "resume"])),
+    st.one_of(
+        st.integers(1, 400), st.sampled_from(["release", "settle", "turn", "pause", "resume"])
+    ),
     max_size=25,
 )
 
@@ -154,7 +156,15 @@ TOKENS = st.sampled_from(
         *[b"Content-Length: 3\r\n", b"Content-Length: 90\r\n", b"content-length: -1\r\n"],
         *[b"Transfer-Encoding: chunked\r\n", b"transfer-encoding: gzip\r\n", b"Upgrade: h2c\r\n"],
         *[b"Connection: close\r\n", b"Connection: upgrade\r\n", b"Expect: 100-continue\r\n"],
-        *[b"\r\n3\r\nabc\r\n0\r\n\r\n", b"abc", b"0\r\n\r\n", b" x: y\r\n", b": y\r\n", b"\0", b"\r"],
+        *[
+            b"\r\n3\r\nabc\r\n0\r\n\r\n",
+            b"abc",
+            b"0\r\n\r\n",
+            b" x: y\r\n",
+            b": y\r\n",
+            b"\0",
+            b"\r",
+        ],
         *[b"GET /now HTTP/1.1\r\nHost: a\r\n\r\n", b"POST /later HTTP/1.1\r\nHost: a\r\n"],
     ]
 )

@@ -1,6 +1,6 @@
 # C types of headers.py.
 cdef class ForwardRules:
-    cdef public object _names
+    cdef public frozenset _names
     cdef public bint _consumes
 
-    cpdef bytes lines(self, list headers, bytes request_id, bytes worker_authorization)
+    cpdef bytes head(self, bytes prefix, list headers, bytes request_id, bytes worker_authorization, Py_ssize_t length)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from smg._speedups.request_head import request_head
+
 _ALWAYS = (
     b"x-correlation-id",
     b"traceparent",
@@ -29,9 +31,6 @@ _NEVER = frozenset(
     }
 )
 
-#: where the caller's key for this gateway may stand, besides `authorization`
-_CREDENTIALS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
-
 #: where a key of the gateway may stand besides `authorization` (auth/keys.py)
 _CREDENTIALS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
 
@@ -49,27 +48,27 @@ class ForwardRules:
         names.discard(b"authorization")
         if consumes_credentials:
             names -= _CREDENTIALS
-        if consumes_credentials:
-            names -= _CREDENTIALS
         self._names = frozenset(names)
         self._consumes = consumes_credentials
 
-    def lines(
+    def head(
         self,
+        prefix: bytes,
         headers: list[tuple[bytes, bytes]],
         request_id: bytes,
         worker_authorization: bytes,
+        length: int,
     ) -> bytes:
-        """Header lines for the worker. `x-request-id` is always the effective one."""
-        names = self._names
-        lines = b"x-request-id: " + request_id + b"\r\n"
-        authorization = worker_authorization
-        for name, value in headers:
-            if name in names:
-                lines += name + b": " + value + b"\r\n"
-            elif name == b"authorization":
-                if not self._consumes:
-                    authorization = b"authorization: " + value + b"\r\n"
-            elif name.startswith(b"x-request-id-"):
-                lines += name + b": " + value + b"\r\n"
-        return lines + authorization
+        """The whole head of a request to a worker: `prefix`, what is forwarded, and a body of `length` bytes.
+
+        `x-request-id` is always the effective one; `worker_authorization` is a header line or nothing.
+        """
+        return request_head(
+            prefix,
+            headers,
+            self._names,
+            request_id,
+            worker_authorization,
+            not self._consumes,
+            length,
+        )

@@ -1,17 +1,24 @@
 # C types of relay.py.
+from smg._speedups.head cimport ReplyHead
+from smg.backends.http.context cimport RelayContext
+from smg.backends.http.series cimport RelaySeries
 from smg.server.exchange cimport Exchange
+from smg.upstream.connection cimport UpstreamConnection
 
 
 cdef class Relay:
     cdef public bint _chunk_out, _resent, _sse
     cdef public double _dispatched
     cdef public bytes _head
-    cdef public object _series, _worker, backend, body, conn, model
+    cdef public RelaySeries _series
+    cdef public RelayContext backend
+    cdef public UpstreamConnection conn
+    cdef public object _worker, body, model, endpoint, path
     cdef public Exchange exchange
-    cdef public object endpoint, path
     cdef public list headers
     cdef public int quiet
 
     cdef object _acquire(self, bint fresh)
-    cpdef object _send(self, conn)
+    cpdef object _send(self, UpstreamConnection conn)
+    cpdef object upstream_head(self, UpstreamConnection conn, ReplyHead head)
     cpdef object _end(self)

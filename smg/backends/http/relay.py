@@ -17,14 +17,14 @@ from smg.core.errors import GatewayError, UpstreamError, UpstreamTimeout
 from smg.protocols import routing_text
 from smg.wire.errors import stream_error_frame
 from smg.wire.head import LAST_CHUNK, chunk, status_line
-from smg.workers.selection import candidates, no_available_workers
+from smg.workers.selection import no_available_workers
 
 if TYPE_CHECKING:
-    from smg.backends.http.proxy import HttpBackend
+    from smg._speedups.head import ReplyHead
+    from smg.backends.http.context import RelayContext
     from smg.backends.http.series import RelaySeries
     from smg.protocols import CheckedBody
     from smg.server.exchange import Exchange
-    from smg._speedups.head import ReplyHead
     from smg.upstream.connection import UpstreamConnection
     from smg.workers import Worker
 
@@ -43,7 +43,7 @@ class Relay:
     """See the module. Also what a policy sees of the request (`RoutingView`)."""
 
     def __init__(
-        self, backend: HttpBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
+        self, backend: RelayContext, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
     ) -> None:
         self.backend = backend
         self.exchange = exchange
@@ -84,16 +84,16 @@ class Relay:
     def start(self) -> None:
         """Choose a worker and send. Raises GatewayError while nothing was taken yet."""
         backend = self.backend
-        policy = backend.policies.for_model(self.model)
         all_series = backend.series
         try:
-            workers = candidates(backend.registry, self.model)
-            worker = policy.select(workers, self)
+            group, policy = backend.lane(self.model)
+            available = group.available
+            worker = policy.select(available, self) if available else None
             if worker is None:
                 raise no_available_workers()
         except GatewayError as error:
             if all_series is not None:
-                self._count_refused(error, policy.name)
+                self._count_refused(error)
             raise
         if all_series is not None:
             self._series = series = all_series.relay(
@@ -107,10 +107,12 @@ class Relay:
         self._worker = worker
         self._acquire(False)
 
-    def _count_refused(self, error: GatewayError, policy: str) -> None:
+    def _count_refused(self, error: GatewayError) -> None:
         assert self.backend.series is not None
         # An unknown name comes from the client and is without number; a known one is a label already.
-        model = "other" if error.status == 404 else self.model
+        model, policy = "other", "none"
+        if error.status != 404:
+            model, policy = self.model, self.backend.lane(self.model)[1].name
         series = self.backend.series.relay(model, self.endpoint, self.body.stream, policy)
         series.requests.inc()
         series.failed(error.status)
@@ -125,6 +127,7 @@ class Relay:
     def connected(self, conn: UpstreamConnection) -> None:
         """The pool opened a connection for us."""
         if self._worker is None:  # the client left meanwhile; the connection is good for somebody else
+            conn.uses = 1  # to them it is a kept connection, which may be dead
             conn.pool.release(conn)
         else:
             self._send(conn)
@@ -142,11 +145,11 @@ class Relay:
             prefix += b"content-type: application/json\r\n"
         else:
             prefix = target.prefix(path)
-        lines = self.backend.forward.lines(
-            self.headers, exchange.request_id, target.authorization
+        head = self.backend.forward.head(
+            prefix, self.headers, exchange.request_id, target.authorization, len(raw)
         )
         self.conn = conn
-        conn.send(self, prefix + lines + b"content-length: %d\r\n\r\n" % len(raw), raw)
+        conn.send(self, head, raw)
         self._dispatched = perf_counter()
         if self.backend.first_byte.seconds:
             self.backend.first_byte.add(self)
@@ -291,6 +294,9 @@ class Relay:
 
     def silent_too_long(self) -> None:
         """The worker fell silent in the middle of its answer."""
+        if self.exchange.conn.is_write_paused:
+            self.quiet = 0  # it is we who do not read, because the client is slow
+            return
         conn, self.conn = self.conn, None
         error = UpstreamTimeout("The worker fell silent.")
         self._break_off(conn, TIMED_OUT, "The worker fell silent.", error)

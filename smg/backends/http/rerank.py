@@ -11,10 +11,10 @@ from smg.protocols.rerank import RerankBody
 from smg.protocols.rerank_reply import reshape
 
 if TYPE_CHECKING:
-    from smg.backends.http.proxy import HttpBackend
+    from smg._speedups.head import ReplyHead
+    from smg.backends.http.context import RelayContext
     from smg.protocols import CheckedBody
     from smg.server.exchange import Exchange
-    from smg._speedups.head import ReplyHead
     from smg.upstream.connection import UpstreamConnection
 
 
@@ -24,7 +24,7 @@ class RerankRelay(Relay):
     __slots__ = ("_collected", "_collecting", "_rerank", "_size", "_status")
 
     def __init__(
-        self, backend: HttpBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
+        self, backend: RelayContext, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
     ) -> None:
         super().__init__(backend, exchange, body, endpoint, path)
         self._rerank = cast(RerankBody, body)
@@ -38,6 +38,8 @@ class RerankRelay(Relay):
         if not 200 <= head.status < 300:
             super().upstream_head(conn, head)
             return
+        if self.backend.first_byte.seconds:
+            self.backend.first_byte.discard(self)
         self._collecting = True
         self._status = head.status
         conn.decode = True
@@ -65,6 +67,9 @@ class RerankRelay(Relay):
             super().upstream_done(tail)
             return
         self.conn = None
+        if self._size + len(tail) > self.exchange.conn.settings.max_payload_size:
+            self._fail(ReplyTooLarge("The worker's answer is too large."))
+            return
         self._collected.append(tail)
         if self.backend.series is not None:
             self.backend.series.upstream(self._status)

@@ -24,17 +24,6 @@ def error_type(status: int) -> str:
 class RelaySeries:
     """What one kind of request counts."""
 
-    __slots__ = (
-        "_errors",
-        "_labels",
-        "_metrics",
-        "duration",
-        "overhead",
-        "requests",
-        "selections",
-        "ttft",
-    )
-
     def __init__(
         self, metrics: GatewayMetrics, model: str, endpoint: str, stream: bool, policy: str
     ) -> None:

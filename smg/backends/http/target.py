@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 class Target:
     """A worker as the relay needs it; kept in `worker.transport`."""
 
-    __slots__ = ("authorization", "pool", "routed", "_origin", "_prefixes")
-
     def __init__(self, worker: Worker, client: HttpClient) -> None:
         self.pool: UpstreamPool = client.pool(worker.url)
         self._origin = Origin.parse(worker.url)

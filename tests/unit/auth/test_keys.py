@@ -80,5 +80,9 @@ def test_credentials_in_order():
 
 def test_the_answer():
     error = unauthorized()
-    assert (error.status, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
+    assert (error.status, error.code, error.type) == (
+        401,
+        "invalid_api_key",
+        "invalid_request_error",
+    )
     assert error.headers == ((b"www-authenticate", b"Bearer"),)

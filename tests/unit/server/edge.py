@@ -80,9 +80,9 @@ class SteppedTicker(Ticker):
 
 
 class FakeTransport(asyncio.Transport):
-    """Keeps what was written; refuses what uvloop refuses. `buffered` is set by tests of slow readers."""
+    """Keeps what was written; refuses what uvloop refuses. Slow readers set `buffered`."""
 
-    def __init__(self, loop: SteppedLoop, protocol: asyncio.Protocol) -> None:
+    def __init__(self, loop: SteppedLoop, protocol: Any) -> None:
         super().__init__()
         self._stepped = loop
         self._protocol = protocol
@@ -198,13 +198,15 @@ class Client:
 
 def read_answers(wire: bytes, methods: Sequence[str] = ()) -> list[Answer]:
     """All answers in `wire`; fails for anything that is not a whole answer."""
-    found = []
+    found: list[Answer] = []
     while wire:
         end = wire.find(b"\r\n\r\n") + 4
         assert end >= 4, f"half a head: {wire!r}"
         head = parse_reply_head(wire, end, 100)
         lines = wire[:end].split(b"\r\n")[1:-2]
-        pairs = [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]
+        pairs = [
+            (name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)
+        ]
         wire = wire[end:]
         if head.status < 200:
             continue
@@ -276,9 +278,9 @@ class Edge:
         assert not server.connections
         assert not server.exchanges
         queues = ("head", "body", "idle", "linger")
-        assert {name: len(getattr(server, f"{name}_deadlines")) for name in queues} == {
-            name: 0 for name in queues
-        }
+        assert {
+            name: len(getattr(server, f"{name}_deadlines")) for name in queues
+        } == dict.fromkeys(queues, 0)
         for held in self.held:
             assert held.gone + held.released == 1, held
 
@@ -288,7 +290,7 @@ class Edge:
         return client
 
     def settle(self) -> None:
-        """Loop turns, and what clients sent meanwhile, until nothing happens any more."""
+        """Loop turns, and what clients sent meanwhile, until nothing happens."""
         while self.loop.turn():
             for client in self.clients:
                 client.deliver()

@@ -14,7 +14,7 @@ LIMITS = {"header_read_timeout": 10, "idle_timeout": 20, "body_stall_timeout": 3
 
 
 def code(answer) -> str:
-    return orjson.loads(answer.body)["error"]["code"]
+    return str(orjson.loads(answer.body)["error"]["code"])
 
 
 def test_a_client_that_sends_nothing_is_closed_silently():

@@ -1,4 +1,4 @@
-"""Answers: whole ones, streamed ones, errors, HEAD, HTTP/1.0, CORS, and clients that leave or are slow."""
+"""Answers: whole, streamed, broken off; pipelining, draining, CORS; clients that leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def output(start, wire: bytes = GET, **settings) -> bytes:
         return client.output
 
 
-# -- whole answers ------------------------------------------------------------------------------------------
+# -- whole answers ---------------------------------------------------------------------------------
 
 
 def test_respond_byte_for_byte():
@@ -66,7 +66,7 @@ def test_a_large_body_is_not_joined_to_its_head():
     assert output(lambda exchange: exchange.respond(200, body)).endswith(b"\r\n\r\n" + body)
 
 
-# -- streamed answers ---------------------------------------------------------------------------------------
+# -- streamed answers ------------------------------------------------------------------------------
 
 
 def streaming(exchange: Exchange, length: int | None = None) -> None:
@@ -119,7 +119,7 @@ def test_the_head_of_a_stream_without_its_body():
     assert sent.endswith(b"\r\n\r\n")
 
 
-# -- answers that break off ---------------------------------------------------------------------------------
+# -- answers that break off ------------------------------------------------------------------------
 
 
 def breaking(exchange: Exchange) -> None:
@@ -148,11 +148,13 @@ def test_an_error_after_the_head_resets_http_1_0():
 
 def test_an_error_before_the_head_is_an_answer():
     sent = output(lambda exchange: exchange.fail(GatewayError("no", status=503, code="c")))
-    assert sent.startswith(b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n")
+    assert sent.startswith(
+        b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+    )
     assert b"\r\nx-smg-error-code: c\r\n" in sent
 
 
-# -- clients that leave -------------------------------------------------------------------------------------
+# -- clients that leave ----------------------------------------------------------------------------
 
 LATER = GET.replace(b"/now", b"/later")
 
@@ -201,7 +203,7 @@ def test_a_slow_reader_pauses_its_producer():
         edge.release()
 
 
-# -- pipelining ---------------------------------------------------------------------------------------------
+# -- pipelining ------------------------------------------------------------------------------------
 
 
 def numbered(path: str, number: int) -> bytes:
@@ -299,7 +301,7 @@ def test_a_body_that_comes_while_another_request_is_answered():
         assert ids(client) == [b"1", b"2", b"3"]
 
 
-# -- draining -----------------------------------------------------------------------------------------------
+# -- draining --------------------------------------------------------------------------------------
 
 
 def test_draining_closes_idle_connections_and_ends_the_others_with_their_answer():
@@ -320,7 +322,7 @@ def test_draining_closes_idle_connections_and_ends_the_others_with_their_answer(
         assert not edge.server.exchanges
 
 
-# -- CORS (http-api 3.5) ------------------------------------------------------------------------------------
+# -- CORS (http-api 3.5) ---------------------------------------------------------------------------
 
 PREFLIGHT = b"OPTIONS /now HTTP/1.1\r\nHost: a\r\nOrigin: %b\r\n\r\n"
 

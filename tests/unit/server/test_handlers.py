@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -121,7 +122,7 @@ async def test_a_drain_waits_for_requests_and_takes_no_new_connections():
             await client.send(b"GET /now HTTP/1.1\r\nHost: a\r\n\r\n")
             await started.wait()
             site.server.stop_accepting()
-            with pytest.raises(OSError):
+            with pytest.raises(ConnectionRefusedError):
                 await RawClient.connect(site.server.port)
             go_on.set()
             assert await site.server.wait_idle(5)
@@ -137,7 +138,7 @@ def test_bind_names_what_it_cannot_bind():
             bind("127.0.0.1", first.getsockname()[1])
     finally:
         first.close()
-    with pytest.raises(OSError):
+    with pytest.raises(socket.gaierror):
         bind("host.invalid", 0)
 
 

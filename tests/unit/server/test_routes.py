@@ -13,7 +13,8 @@ def start(exchange):
 
 
 def table(*routes: str) -> RouteTable:
-    return RouteTable([Route(*route.split(" "), start) for route in routes])
+    pairs = (route.split(" ") for route in routes)
+    return RouteTable([Route(method, path, start) for method, path in pairs])
 
 
 TABLE = table(

@@ -31,7 +31,9 @@ class PlainTracker:
         self.complete = False
         self.failed = False
         self.between_chunks = True
-        self._reader = {0: self._by_length(length), 1: self._chunked(), 2: self._until_close()}[mode]
+        self._reader = {0: self._by_length(length), 1: self._chunked(), 2: self._until_close()}[
+            mode
+        ]
         self._push(None)
 
     @property
@@ -83,7 +85,7 @@ class PlainTracker:
             self.failed = True
             raise
 
-    # -- the three ways a body ends: each `yield` takes one byte ------------------------------------
+    # -- the three ways a body ends: each `yield` takes one byte -----------------------------------
 
     def _by_length(self, length: int) -> Reader:
         for _ in range(length):

@@ -1,0 +1,9 @@
+def request_head(
+    prefix: bytes,
+    headers: list[tuple[bytes, bytes]],
+    names: frozenset[bytes],
+    request_id: bytes,
+    authorization: bytes,
+    keep_credential: bool,
+    length: int,
+) -> bytes: ...

@@ -1,0 +1,76 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Builds the head of a request to a worker in one buffer: the allow-listed headers of the client and what we set.
+
+The rules (which names, whose credential) are `smg.backends.http.headers`; here is only the copying.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdio cimport snprintf
+from libc.string cimport memcmp, memcpy
+
+cdef bytes PREFIX = b"x-request-id-"
+cdef Py_ssize_t PREFIX_SIZE = 13
+
+
+cdef inline char* put(char* at, const char* data, Py_ssize_t size) noexcept:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef inline char* put_bytes(char* at, bytes data) noexcept:
+    return put(at, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
+cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes request_id, bytes authorization,
+                         bint keep_credential, Py_ssize_t length):
+    """`prefix` (request line and constant lines), the forwarded headers, `x-request-id`, one `authorization`,
+    `content-length` and the empty line.
+
+    `headers`: (lower-case name, value) pairs; those in `names` or named `x-request-id-*` are sent on.
+    `authorization`: a whole line or nothing; with `keep_credential` the client's own one takes its place.
+    """
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(prefix) + PyBytes_GET_SIZE(request_id) + PyBytes_GET_SIZE(authorization)
+    cdef bytes name, value, out
+    cdef bytes credential = None
+    cdef tuple pair
+    cdef char* at
+    cdef char number[32]
+    cdef int digits
+    cdef Py_ssize_t n
+    cdef list kept = None
+    for pair in headers:
+        name = <bytes>pair[0]
+        if name in names or (PyBytes_GET_SIZE(name) >= PREFIX_SIZE
+                             and memcmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(PREFIX), PREFIX_SIZE) == 0):
+            if kept is None:
+                kept = []
+            kept.append(pair)
+            size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(<bytes>pair[1]) + 4
+        elif keep_credential and name == b"authorization":
+            credential = <bytes>pair[1]
+            size += PyBytes_GET_SIZE(credential) + 17
+    digits = snprintf(number, 32, "%zd", length)
+    size += 16 + 18 + digits + 4
+    out = PyBytes_FromStringAndSize(NULL, size)
+    at = PyBytes_AS_STRING(out)
+    at = put_bytes(at, prefix)
+    at = put(at, "x-request-id: ", 14)
+    at = put_bytes(at, request_id)
+    at = put(at, "\r\n", 2)
+    if kept is not None:
+        for pair in kept:
+            at = put_bytes(at, <bytes>pair[0])
+            at = put(at, ": ", 2)
+            at = put_bytes(at, <bytes>pair[1])
+            at = put(at, "\r\n", 2)
+    if credential is not None:
+        at = put(at, "authorization: ", 15)
+        at = put_bytes(at, credential)
+        at = put(at, "\r\n", 2)
+    else:
+        at = put_bytes(at, authorization)
+    at = put(at, "content-length: ", 16)
+    at = put(at, number, digits)
+    at = put(at, "\r\n\r\n", 4)
+    n = at - PyBytes_AS_STRING(out)
+    return out if n == size else out[:n]

@@ -1,0 +1,14 @@
+# C types of context.py: what every relay reads.
+from smg.backends.http.headers cimport ForwardRules
+from smg.backends.http.series cimport BackendSeries
+from smg.core.deadlines cimport DeadlineQueue
+
+
+cdef class RelayContext:
+    cdef public object registry, policies, client, worker_failed, watch, close
+    cdef public ForwardRules forward
+    cdef public BackendSeries series
+    cdef public DeadlineQueue deadlines, first_byte
+    cdef public dict _lanes
+
+    cpdef tuple lane(self, model)

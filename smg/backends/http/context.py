@@ -1,0 +1,75 @@
+"""What all relays of one backend share and read on every request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smg.backends.http.series import BackendSeries
+from smg.backends.http.watch import StreamWatch
+from smg.core.deadlines import DeadlineQueue, Ticker
+from smg.workers.selection import model_not_found
+
+if TYPE_CHECKING:
+    from smg.backends.http.headers import ForwardRules
+    from smg.observability.families import GatewayMetrics
+    from smg.policies.base import Policy
+    from smg.policies.registry import PolicyRegistry
+    from smg.upstream.client import HttpClient
+    from smg.workers import ModelGroup, Worker, WorkerEvent, WorkerRegistry
+
+
+@dataclass(frozen=True)
+class RelaySettings:
+    """Seconds; 0 = off."""
+
+    request_timeout: float = 1800
+    first_byte_timeout: float = 0
+    idle_timeout: int = 0
+    sse_keepalive: int = 15
+
+
+class RelayContext:
+    """See the module. `timed_out(relay)` is called when a relay's time is over."""
+
+    def __init__(
+        self,
+        *,
+        registry: WorkerRegistry,
+        policies: PolicyRegistry,
+        client: HttpClient,
+        ticker: Ticker,
+        settings: RelaySettings,
+        forward: ForwardRules,
+        timed_out: Callable[[Any], None],
+        metrics: GatewayMetrics | None = None,
+        worker_failed: Callable[[Worker], None] = lambda worker: None,
+    ) -> None:
+        self.registry = registry
+        self.policies = policies
+        self.client = client
+        self.forward = forward
+        self.series = BackendSeries(metrics) if metrics is not None else None
+        #: told when a worker could not be used, so that its next probe comes sooner
+        self.worker_failed = worker_failed
+        self.deadlines = DeadlineQueue(ticker, settings.request_timeout, timed_out)
+        self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, timed_out)
+        self.watch = StreamWatch(ticker, settings.sse_keepalive, settings.idle_timeout)
+        #: model → its group of workers and its policy; emptied whenever the fleet changes
+        self._lanes: dict[str, tuple[ModelGroup, Policy]] = {}
+        self.close = registry.subscribe(self._fleet_changed)
+
+    def lane(self, model: str) -> tuple[ModelGroup, Policy]:
+        """The workers of a model and the policy that picks among them. Raises NotFoundError."""
+        lane = self._lanes.get(model)
+        if lane is None:
+            group = self.registry.group(model)
+            if group is None:
+                raise model_not_found(model)
+            lane = self._lanes[model] = (group, self.policies.for_model(model))
+        return lane
+
+    def _fleet_changed(self, event: WorkerEvent) -> None:
+        if event.kind != "status":
+            self._lanes.clear()

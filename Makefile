@@ -82,7 +82,7 @@ check: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint smg
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint smg
 	$(BIN)/lint-imports
 
 types: $(STAMPS)/dev

@@ -18,7 +18,7 @@ from tests.doubles import plain
 if os.environ.get("SMG_PLAIN") == "1":
     plain.install()
 
-from tests.doubles.loop import run_async  # noqa: E402
+from tests.doubles.loop import run_async
 
 pytest.register_assert_rewrite("tests.e2e.sdk_suite")
 

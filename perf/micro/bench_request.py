@@ -1,6 +1,7 @@
 """CPU time of one proxied request inside the gateway, without sockets: both transports are doubles.
 
-`python -m perf.micro.bench_request [--profile]`. Tells what our Python costs; the kernel and uvloop come on top.
+`python -m perf.micro.bench_request [--profile]`. Tells what our Python costs; the kernel and
+uvloop come on top.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Transport:
 
 
 async def bench(count: int, profile: bool, exactly: int) -> None:
-    """Prints microseconds per request; with `exactly` only runs that many, for instruction counts."""
+    """Prints microseconds per request; with `exactly` only runs that many, for counting."""
     ticker = Ticker(asyncio.get_running_loop())
     registry = WorkerRegistry()
     config = RouterConfig()

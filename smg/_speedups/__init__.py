@@ -1,9 +1,12 @@
 """Compiled leaf modules: bytes and ints in and out, no settings, no logging, nothing else of ours.
 
-`MODULES` are written in Cython. `TYPED` are ordinary Python files that a `.pxd` beside them gives C types: the objects
-that every request passes. They are compiled too (a small request costs half the instructions that way) and stay
-readable, type-checked and runnable as they are: `SMG_PLAIN=1` makes the tests load the plain sources.
+`MODULES` are written in Cython. `TYPED` are ordinary Python files that a `.pxd` beside them gives
+C types: the objects that every request passes. They are compiled too (a small request costs half
+the instructions that way) and stay readable, type-checked and runnable as they are: `SMG_PLAIN=1`
+makes the tests load the plain sources.
 """
+
+from __future__ import annotations
 
 MODULES = ("checks", "framing", "head", "request_head")
 TYPED = (

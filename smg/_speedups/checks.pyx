@@ -32,8 +32,10 @@ cdef dict KINDS = {
     "presence_penalty": PENALTY,
 }
 # Every other field that has a rule or changes the body.
-for _name in ("stop", "stream_options", "logit_bias", "top_logprobs", "response_format", "reasoning_effort", "tools",
-              "tool_choice", "functions", "function_call", "min_tokens", "regex", "ebnf"):
+for _name in (
+    "stop", "stream_options", "logit_bias", "top_logprobs", "response_format", "reasoning_effort",
+    "tools", "tool_choice", "functions", "function_call", "min_tokens", "regex", "ebnf",
+):
     KINDS[_name] = UNUSUAL
 
 

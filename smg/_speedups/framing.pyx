@@ -7,7 +7,7 @@ may be inserted there. Strict: a bare LF, a missing size digit or an oversized l
 The plain twin that the tests use as oracle is tests/unit/speedups/framing_plain.py.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 
 LENGTH = 0
 CHUNKED = 1
@@ -17,6 +17,7 @@ UNTIL_CLOSE = 2
 cdef int64_t MAX_CHUNK = <int64_t>1 << 56
 cdef int MAX_EXTENSION = 4096
 cdef int MAX_TRAILER = 16384
+
 
 class FramingError(ValueError):
     """The peer's bytes are not a valid message body."""

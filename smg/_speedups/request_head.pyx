@@ -30,7 +30,7 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     `authorization`: a whole line or nothing; with `keep_credential` the client's own one takes its place.
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(prefix) + PyBytes_GET_SIZE(request_id) + PyBytes_GET_SIZE(authorization)
-    cdef bytes name, value, out
+    cdef bytes name, out
     cdef bytes credential = None
     cdef tuple pair
     cdef char* at

@@ -1,4 +1,4 @@
-"""Joins the server to the access log: one attribute read per request while no line would come out."""
+"""Joins the server to the access log: one attribute read per request while it is silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The composition root: builds every object of a gateway in start-up order (cli 10) and takes it down (cli 11)."""
+"""The composition root: builds every object of a gateway in start-up order (cli 10) and takes it
+down (cli 11).
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ class Gateway:
         self.backend: HttpBackend = None  # type: ignore[assignment]
         self._closers: list[Callable[[], Awaitable[None] | None]] = []
 
-    # -- start --------------------------------------------------------------------------------------------------
+    # -- start ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Bind first, so that a busy port fails before a worker is contacted; then everything else.
@@ -93,7 +95,11 @@ class Gateway:
         fleet = FleetSettings.from_config(config)
         registration = Registration(self.registry, self.upstream, fleet, loop)
         health = HealthMonitor(
-            self.registry, self.upstream, fleet, loop, recovered=registration.refresh_models,
+            self.registry,
+            self.upstream,
+            fleet,
+            loop,
+            recovered=registration.refresh_models,
             checked=self._count_check,
         )
         policies = PolicyRegistry(self.registry, config, default=config.policy)
@@ -198,10 +204,12 @@ class Gateway:
         if event.kind == "removed":
             self.upstream.forget(event.worker.url)
 
-    # -- stop ---------------------------------------------------------------------------------------------------
+    # -- stop -------------------------------------------------------------------------------------
 
     async def stop(self, grace: float) -> None:
-        """Drain for at most `grace` seconds: first not ready but serving, then no new connections, then cut."""
+        """Drain for at most `grace` seconds: first not ready but serving, then no new connections,
+        then cut.
+        """
         self.readiness.drain()
         settle = min(grace / 2, SETTLE)
         if settle:
@@ -209,7 +217,9 @@ class Gateway:
         self.server.stop_accepting()
         if not await self.server.wait_idle(grace - settle):
             log.warning(
-                "drain time is over: remaining=%d timeout_secs=%g", len(self.server.exchanges), grace
+                "drain time is over: remaining=%d timeout_secs=%g",
+                len(self.server.exchanges),
+                grace,
             )
             self._cut_remaining()
         else:

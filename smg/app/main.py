@@ -27,9 +27,11 @@ def run(
     on_ready: Callable[[], None] | None = None,
     on_signal: Callable[[int], None] | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code: 0 after a drain, 1 when start-up failed.
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code: 0 after a drain, 1 when
+    start-up failed.
 
-    A second signal ends the process at once with 128 + its number. `on_ready` is called once listeners are open,
+    A second signal ends the process at once with 128 + its number. `on_ready` is called once
+    listeners are open,
     `on_signal(number)` first thing on every signal.
     """
     handle = configure(config.log_level, config.log_json, config.log_dir)
@@ -80,7 +82,8 @@ async def _serve(
         loop.add_signal_handler(signal.SIGUSR1, handle.toggle_debug)
     gateway = Gateway(config, log_handle=handle)
     await gateway.start()
-    # What exists now lives as long as the process: keep the collector from walking it again and again.
+    # What exists now lives as long as the process: keep the collector from walking it again and
+    # again.
     gc.collect()
     gc.freeze()
     if on_ready is not None:

@@ -20,7 +20,9 @@ class SharedKey:
         self._digest = hashlib.sha256(key.encode()).digest()
 
     def admits(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Whether any credential in `headers` is the key. Time does not depend on how much of it is right."""
+        """Whether any credential in `headers` is the key. Time does not depend on how much of it
+        is right.
+        """
         found = False
         for credential in credentials(headers):
             digest = hashlib.sha256(credential).digest()
@@ -41,6 +43,4 @@ def credentials(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
 
 def unauthorized() -> AuthError:
     """The 401 of http-api 3.3."""
-    return AuthError(
-        "Missing or invalid API key.", headers=((b"www-authenticate", b"Bearer"),)
-    )
+    return AuthError("Missing or invalid API key.", headers=((b"www-authenticate", b"Bearer"),))

@@ -1,7 +1,8 @@
 """Time limits without a timer per request.
 
-All entries of one queue share one duration, so insertion order is expiry order: one coarse ticker looks only at the
-heads. Resolution is the ticker's interval; limits are whole seconds, so that is enough.
+All entries of one queue share one duration, so insertion order is expiry order: one coarse ticker
+looks only at the heads. Resolution is the ticker's interval; limits are whole seconds, so that is
+enough.
 """
 
 from __future__ import annotations

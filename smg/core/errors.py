@@ -1,8 +1,8 @@
 """The error tree of the gateway.
 
-An error is raised where it arises, carries a public message and a private cause, and is rendered once
-(`smg.wire.errors`). Retry, breaker and metrics read the fields here and nothing else.
-Codes and statuses: http-api 4.
+An error is raised where it arises, carries a public message and a private cause, and is rendered
+once (`smg.wire.errors`). Retry, breaker and metrics read the fields here and nothing else. Codes
+and statuses: http-api 4.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class ConfigError(Exception):
 class GatewayError(Exception):
     """Something a client must be told.
 
-    `message` is public, `cause` is for the log only. `retry_after` is in seconds. `headers` are extra response
-    headers, lower-case names. `retryable`: another worker may do better.
+    `message` is public, `cause` is for the log only. `retry_after` is in seconds. `headers` are
+    extra response headers, lower-case names. `retryable`: another worker may do better.
     """
 
     status = 500
@@ -60,7 +60,9 @@ class GatewayError(Exception):
 
 
 class RequestError(GatewayError):
-    """The client's request is wrong. `code` is `json_parse_error`, or the integer 400 for a broken rule."""
+    """The client's request is wrong. `code` is `json_parse_error`, or the integer 400 for a broken
+    rule.
+    """
 
     status = 400
     code = "invalid_request"

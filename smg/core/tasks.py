@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class TaskGroupOwner:
-    """Owns background tasks; `close()` cancels and awaits them all. Errors are logged, never lost."""
+    """Owns background tasks; `close()` cancels and awaits them all. Errors are logged."""
 
     def __init__(self, name: str) -> None:
         self.name = name

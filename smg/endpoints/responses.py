@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from smg.core.errors import NotFoundError, NoWorkerError, UpstreamError
+from smg.core.tasks import TaskGroupOwner
 from smg.server import Response
 
 if TYPE_CHECKING:
@@ -63,14 +64,13 @@ async def _first_success(
                 return None
         return reply if 200 <= reply.status < 300 else None
 
-    tasks = [asyncio.ensure_future(ask(worker)) for worker in workers]
+    owner = TaskGroupOwner("responses")
+    tasks = [owner.start(ask(worker), worker.url) for worker in workers]
     try:
         for next_done in asyncio.as_completed(tasks):
-            reply = await next_done
+            reply: Reply | None = await next_done
             if reply is not None:
                 return reply
         return None
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await owner.close()

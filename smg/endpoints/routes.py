@@ -1,6 +1,7 @@
 """The route table: which URL exists, who may call it, what it is called in metrics (http-api 1).
 
-Authorisation is data here and is checked on the matched route. Tests compare this table with docs/reference/routes.md.
+Authorisation is data here and is checked on the matched route. Tests compare this table with
+docs/reference/routes.md.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ _INFERENCE = (
     ("messages", "/v1/messages", "/v1/messages", b"msg_"),
 )
 
-#: known routes that HTTP mode does not serve: 501, so that a client learns the difference from a typo
+#: known routes that HTTP mode does not serve: 501, so that a client learns the difference from a
+#: typo
 _NOT_IN_HTTP_MODE = (
     ("POST", "/v1/tokenize"),
     ("POST", "/v1/detokenize"),
@@ -78,7 +80,8 @@ def build(handlers: Handlers) -> list[Route]:
         Route("GET", "/model_info", coroutine_route(h.model_info)),
         Route("GET", "/get_server_info", coroutine_route(h.server_info)),
         Route("GET", "/server_info", coroutine_route(h.server_info)),
-        # Data plane and not public: with keys configured it would leak the topology (http-api 25 #17).
+        # Data plane and not public: with keys configured it would leak the topology (http-api 25
+        # #17).
         Route("GET", "/engine_metrics", coroutine_route(h.engine_metrics), Auth.DATA),
         Route("POST", "/flush_cache", coroutine_route(h.flush_cache), Auth.CONTROL),
         Route("GET", "/get_loads", coroutine_route(h.get_loads), Auth.CONTROL),

@@ -74,7 +74,9 @@ _CONTENT_REQUIRED = frozenset({"system", "developer", "user", "tool"})
 
 
 def check(raw: bytes, content_type: bytes | None) -> CheckedBody:
-    """On the hot path: most bodies are plain and accepted in C; the rules below make the errors and the changes."""
+    """On the hot path: most bodies are plain and accepted in C; the rules below make the errors
+    and the changes.
+    """
     data = parse(raw, content_type, VALIDATED)
     if plain_chat(data):
         return CheckedBody(data["model"], data.get("stream") is True, data, raw)

@@ -1,4 +1,6 @@
-"""Inbound HTTP/1.1 on uvloop and httptools. Knows routes and exchanges; no models, workers or policies."""
+"""Inbound HTTP/1.1 on uvloop and httptools. Knows routes and exchanges; no models, workers or
+policies.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Cross-origin answers (http-api 3.5). Off by default: an open default lets any web page drive a local gateway."""
+"""Cross-origin answers (http-api 3.5). Off by default: an open default lets any web page drive a
+local gateway.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """One request and its answer, on one client connection.
 
-Whoever answers talks to this object only. It owns the head of the answer, its framing, the release of everything that
-lasted as long as the request, and the rule that an answer which broke off never ends cleanly.
+Whoever answers talks to this object only. It owns the head of the answer, its framing, the release
+of everything that lasted as long as the request, and the rule that an answer which broke off never
+ends cleanly.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _COPY_LIMIT = 65_536
 
 
 class Consumer(Protocol):
-    """Who produces an answer in pieces, and must know about the client. Never called after the answer ended."""
+    """Who produces an answer in pieces, and must know about the client. Never called after the
+    answer ended.
+    """
 
     def client_gone(self) -> None:
         """The client left; stop at once and release everything."""
@@ -39,7 +42,9 @@ class Consumer(Protocol):
 
 
 class Exchange:
-    """See the module. `headers` are in order with lower-case names; `started` is `time.perf_counter()`, seconds."""
+    """See the module. `headers` are in order with lower-case names; `started` is
+    `time.perf_counter()`, seconds.
+    """
 
     def __init__(
         self,
@@ -101,7 +106,7 @@ class Exchange:
                 return value
         return None
 
-    # -- whole answers ------------------------------------------------------------------------------------------
+    # -- whole answers ----------------------------------------------------------------------------
 
     def respond(
         self,
@@ -145,7 +150,7 @@ class Exchange:
         self.error_code = str(error.code)
         self.respond(error.status, error_body(error), JSON, error_headers(error))
 
-    # -- answers in pieces --------------------------------------------------------------------------------------
+    # -- answers in pieces ------------------------------------------------------------------------
 
     def start(
         self,
@@ -154,7 +159,9 @@ class Exchange:
         *,
         length: int | None = None,
     ) -> None:
-        """Send the head of a streamed answer. Without `length` (bytes) the body is chunked, or ends by close."""
+        """Send the head of a streamed answer. Without `length` (bytes) the body is chunked, or
+        ends by close.
+        """
         parts = [status_line(status)]
         for name, value in headers:
             parts += (name, b": ", value, b"\r\n")
@@ -198,10 +205,12 @@ class Exchange:
         self._release()
         self.conn.cut(self)
 
-    # -- for relays that write heads and bodies themselves ------------------------------------------------------
+    # -- for relays that write heads and bodies themselves ----------------------------------------
 
     def common_headers(self) -> bytes:
-        """Header lines that every answer carries: request id, CORS, `connection: close` when this is the last one."""
+        """Header lines that every answer carries: request id, CORS, `connection: close` when this
+        is the last one.
+        """
         conn = self.conn
         server = self.server
         if self.keep_alive and server.draining:

@@ -1,4 +1,6 @@
-"""The listening side: sockets, the set of open connections, the deadlines they share, and draining."""
+"""The listening side: sockets, the set of open connections, the deadlines they share, and
+draining.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 #: A burst larger than this many pending connections is refused by the kernel.
 BACKLOG = 4096
-#: Starting receive buffer of accepted sockets, bytes. The kernel's default makes a large body on a new connection
-#: wait for window growth (about 200 ms for 1 MB).
+#: Starting receive buffer of accepted sockets, bytes. The kernel's default makes a large body on a
+#: new connection wait for window growth (about 200 ms for 1 MB).
 RECEIVE_BUFFER = 1_048_576
 
 
@@ -63,7 +65,7 @@ class HttpServer(ServerState):
         self._listeners: list[asyncio.Server] = []
         self.port = 0
 
-    # -- life ---------------------------------------------------------------------------------------------------
+    # -- life -------------------------------------------------------------------------------------
 
     async def listen(
         self,
@@ -73,7 +75,9 @@ class HttpServer(ServerState):
         sockets: Sequence[socket.socket] = (),
         backlog: int = BACKLOG,
     ) -> None:
-        """Accept on `host:port` (port 0 = chosen by the system) or on sockets bound earlier. Raises OSError."""
+        """Accept on `host:port` (port 0 = chosen by the system) or on sockets bound earlier.
+        Raises OSError.
+        """
         bound = list(sockets)
         if not bound:
             bound = bind(host or "127.0.0.1", port)
@@ -124,7 +128,7 @@ class HttpServer(ServerState):
         if self._own_ticker:
             self.ticker.stop()
 
-    # -- told by connections ------------------------------------------------------------------------------------
+    # -- told by connections ----------------------------------------------------------------------
 
     def refused(self, error: GatewayError) -> None:
         """Bytes that never became a request were answered with `error`."""
@@ -145,7 +149,9 @@ class HttpServer(ServerState):
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Bound, not yet listening sockets for every address of `host`. Raises OSError naming the address."""
+    """Bound, not yet listening sockets for every address of `host`. Raises OSError naming the
+    address.
+    """
     host = host.strip("[]")
     infos = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG

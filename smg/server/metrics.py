@@ -1,4 +1,6 @@
-"""What the HTTP edge counts, resolved once per route so that a request pays for additions only (operations 1.5)."""
+"""What the HTTP edge counts, resolved once per route so that a request pays for additions only
+(operations 1.5).
+"""
 
 from __future__ import annotations
 

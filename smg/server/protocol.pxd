@@ -8,11 +8,11 @@ cdef class ClientConnection:
     cdef public ServerState server
     cdef public DeadlineQueue _queue
     cdef public object settings, transport, write, _parser, _ready, _upgrading
-    cdef public bint _closing, _paused, _discard, _reading_paused
+    cdef public bint _closing, _paused, _discard, _reading_paused, _in_head
     cdef public object _target
     cdef public list _headers, _chunks, _stash
     cdef public Exchange _reading, _exchange, _continue_for
-    cdef public long long _body_bytes, _head_bytes, _stash_bytes
+    cdef public long long _body_bytes, _head_bytes, _stash_bytes, _wire_bytes
 
     cdef object _hold(self, data)
     cpdef object _feed(self, data)

@@ -1,7 +1,8 @@
 """The inbound HTTP/1.1 connection: bytes from a client to exchanges, in order.
 
-httptools (llhttp, strict) parses; this class adds what a parser cannot know: limits, deadlines, routes, pipelining and
-what happens to a body nobody wants. RFC 9112; the limits are those of http-api 3.7.
+httptools (llhttp, strict) parses; this class adds what a parser cannot know: limits, deadlines,
+routes, pipelining and what happens to a body nobody wants. RFC 9112; the limits are those of http-
+api 3.7.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: bytes of framing a chunked body may carry beyond eight times its payload; one read is at most
+#: 256 KiB of head
+_MAX_FRAMING = 524_288
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_REQUEST_ID = 256
-#: `_head_bytes` of a connection that is closing: more heads may stand in the bytes that are being parsed
+#: `_head_bytes` of a connection that is closing: more heads may stand in the bytes that are being
+#: parsed
 _NO_MORE_HEADS = 1 << 62
 
 
 class ClientConnection:
     """One client socket. At most one exchange is being answered; further requests wait in order."""
 
-    # No __slots__: asyncio.Protocol subclasses get them, but `write` is bound per connection for speed.
+    # No __slots__: asyncio.Protocol subclasses get them, but `write` is bound per connection for
+    # speed.
 
     def __init__(self, server: HttpServer) -> None:
         self.server = server
@@ -54,6 +60,8 @@ class ClientConnection:
         self._body_bytes = 0
         self._head_bytes = 0
         self._discard = False
+        self._in_head = False
+        self._wire_bytes = 0
         self._queue: DeadlineQueue | None = None
         # the request being answered, those complete and waiting, and bytes not parsed yet
         self._exchange: Exchange | None = None
@@ -61,11 +69,12 @@ class ClientConnection:
         self._stash: list[bytes] = []
         self._stash_bytes = 0
         self._reading_paused = False
-        # a request with a body that asked for another protocol, and one whose client waits for "100 Continue"
+        # a request with a body that asked for another protocol, and one whose client waits for
+        # "100 Continue"
         self._upgrading: tuple[Exchange, int] | None = None
         self._continue_for: Exchange | None = None
 
-    # -- transport callbacks ------------------------------------------------------------------------------------
+    # -- transport callbacks ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register; the clock for the first head starts now."""
@@ -91,7 +100,8 @@ class ClientConnection:
         while self._ready:
             self._ready.popleft().client_gone()
         self._stash.clear()
-        # The parser points back at us: break the cycle so that memory goes back without the collector.
+        # The parser points back at us: break the cycle so that memory goes back without the
+        # collector.
         self._parser = None  # type: ignore[assignment]
 
     def eof_received(self) -> bool:
@@ -129,7 +139,7 @@ class ClientConnection:
             return
         self._feed(data)
 
-    # -- parsing ------------------------------------------------------------------------------------------------
+    # -- parsing ----------------------------------------------------------------------------------
 
     def _hold(self, data: bytes) -> None:
         self._stash.append(data)
@@ -144,7 +154,8 @@ class ClientConnection:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stop:
-            # We never switch protocols: the request is served like any other, what follows it is not HTTP.
+            # We never switch protocols: the request is served like any other, what follows it is
+            # not HTTP.
             upgrading, self._upgrading = self._upgrading, None
             if upgrading is None or self._closing:
                 self._no_more_requests()
@@ -166,20 +177,26 @@ class ClientConnection:
             return
         if self._closing:
             return
-        reading = self._reading
-        if reading is None:
-            if self._exchange is None:
-                if self._head_bytes:
-                    if self._head_bytes > self.settings.max_head_bytes:
-                        self._refuse(_head_too_large())
-                        return
-                    if self._queue is not self.server.head_deadlines:
-                        self._watch(self.server.head_deadlines)
-        else:
-            self._watch(self.server.body_deadlines)
+        if self._reading is None:
+            if self._exchange is None and (self._in_head or self._head_bytes):
+                if self._head_bytes > self.settings.max_head_bytes:
+                    self._refuse(_head_too_large())
+                elif self._queue is not self.server.head_deadlines:
+                    self._watch(self.server.head_deadlines)
+            return
+        self._watch(self.server.body_deadlines)
+        # What is neither head nor payload: chunk sizes and extensions, trailers. A chunk of one
+        # byte costs six.
+        self._wire_bytes += len(data)
+        if not self._discard and self._wire_bytes > _MAX_FRAMING + 8 * self._body_bytes:
+            self._refuse(
+                RequestError("Chunk extensions or trailers too large.", code="bad_request")
+            )
 
     def _read_body_of_upgrade(self, exchange: Exchange, length: int, rest: bytes) -> None:
-        """The parser stops after the head of a request to upgrade; its body is read by another one."""
+        """The parser stops after the head of a request to upgrade; its body is read by another
+        one.
+        """
         self._reading = exchange
         self._parser = httptools.HttpRequestParser(_BodyOnly(self))
         framing = b"content-length: %d" % length if length > 0 else b"transfer-encoding: chunked"
@@ -191,6 +208,7 @@ class ClientConnection:
 
     def on_message_begin(self) -> None:
         """httptools: a request line begins."""
+        self._in_head = True
         self._headers = []
         self._target = b""
         self._chunks = []
@@ -252,7 +270,8 @@ class ClientConnection:
                 origin = value
         method = parser.get_method()
         keep_alive = parser.should_keep_alive()
-        # Without a Connection header only HTTP/1.1 keeps alive: the usual request needs no second look.
+        # Without a Connection header only HTTP/1.1 keeps alive: the usual request needs no second
+        # look.
         http10 = upgrade = False
         if connection is not None or not keep_alive or method == b"CONNECT":
             version = parser.get_http_version()
@@ -295,6 +314,8 @@ class ClientConnection:
             http10,
             keep_alive and not http10 and not upgrade,
         )
+        self._in_head = False
+        self._wire_bytes = 0
         exchange.params = params
         exchange.content_type = content_type
         exchange.origin = origin
@@ -340,7 +361,9 @@ class ClientConnection:
             self._answer_unread(self._reading)
 
     def on_message_complete(self) -> None:
-        """httptools: the request is complete; answer it, or queue it behind the one being answered."""
+        """httptools: the request is complete; answer it, or queue it behind the one being
+        answered.
+        """
         exchange = self._reading
         self._reading = None
         if exchange is None or exchange.done or self._closing:
@@ -358,7 +381,7 @@ class ClientConnection:
             self._watch(None)
             self._ready.append(exchange)
 
-    # -- answering ----------------------------------------------------------------------------------------------
+    # -- answering --------------------------------------------------------------------------------
 
     def _start(self, exchange: Exchange) -> None:
         if exchange.early_error is not None:
@@ -384,12 +407,14 @@ class ClientConnection:
         if self._exchange is not exchange:
             return
         if exchange.keep_alive and (self._ready or self._stash or self._paused):
-            # The ended exchange keeps its place until `_advance`, so that new input cannot overtake what waits.
+            # The ended exchange keeps its place until `_advance`, so that new input cannot
+            # overtake what waits.
             if self._paused:
                 if self._reading is None:
                     self._watch(self.server.idle_deadlines)
             else:
-                # Not from inside the previous answer's call chain: a long pipeline must not grow the stack.
+                # Not from inside the previous answer's call chain: a long pipeline must not grow
+                # the stack.
                 self.server.loop.call_soon(self._advance)
             return
         self._exchange = None
@@ -398,7 +423,10 @@ class ClientConnection:
         if not exchange.keep_alive:
             self._close_gently(unread=not exchange.body_complete)
         elif self._reading is None:
-            self._watch(self.server.idle_deadlines)
+            if self.server.draining:
+                self.close_if_idle()
+            else:
+                self._watch_between()
         elif self._reading is self._continue_for:
             self.write(_CONTINUE)
 
@@ -410,6 +438,13 @@ class ClientConnection:
         self._queue = queue
         if queue is not None:
             queue.add(self)
+
+    def _watch_between(self) -> None:
+        """Nothing is being answered: the next request has begun already, or the connection is
+        idle.
+        """
+        server = self.server
+        self._watch(server.head_deadlines if self._in_head else server.idle_deadlines)
 
     def _advance(self) -> None:
         ended = self._exchange
@@ -429,12 +464,14 @@ class ClientConnection:
                 self.transport.resume_reading()
             self._feed(data)
         elif self._reading is None:
-            self._watch(self.server.idle_deadlines)
+            self._watch_between()
         elif self._reading is self._continue_for:
             self.write(_CONTINUE)
 
     def connection_header(self, exchange: Exchange) -> bytes:
-        """The `connection` line of an answer that is the last one, or that comes before its request was read."""
+        """The `connection` line of an answer that is the last one, or that comes before its
+        request was read.
+        """
         exchange.keep_alive = False
         return b"connection: close\r\n"
 
@@ -461,7 +498,7 @@ class ClientConnection:
         if reading is not None:
             reading.client_gone()
         if self._exchange is not None or self._ready:
-            self._no_more_requests()  # earlier requests are answered first, then the connection ends
+            self._no_more_requests()  # earlier requests are answered first, then it ends
             return
         self.server.refused(error)
         body = error_body(error)
@@ -476,11 +513,13 @@ class ClientConnection:
         self.write(b"".join(head) + body)
         self._close_gently(unread=True)
 
-    # -- closing ------------------------------------------------------------------------------------------------
+    # -- closing ----------------------------------------------------------------------------------
 
     def _close_gently(self, *, unread: bool) -> None:
-        """Close after the last answer. With unread input a plain close would reset the connection and could destroy
-        the answer on its way, so we half-close and read on until the client closes or the linger time is over."""
+        """Close after the last answer. With unread input a plain close would reset the connection
+        and could destroy the answer on its way, so we half-close and read on until the client
+        closes or the linger time is over.
+        """
         self._closing = True
         self._head_bytes = _NO_MORE_HEADS
         self._watch(self.server.linger_deadlines)
@@ -495,10 +534,12 @@ class ClientConnection:
             self._exchange = None
         self._closing = True
         self._head_bytes = _NO_MORE_HEADS
-        # close(), not abort(): what was written before the cut is still delivered, the framing stays open.
+        # close(), not abort(): what was written before the cut is still delivered, the framing
+        # stays open.
         self._watch(self.server.linger_deadlines)
         if exchange.http10:
-            # An HTTP/1.0 body ends by close: only a reset tells the client that this one is not complete.
+            # An HTTP/1.0 body ends by close: only a reset tells the client that this one is not
+            # complete.
             self.server.reset(self.transport)
         else:
             self.transport.close()
@@ -552,7 +593,9 @@ _HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN, _TYPE, _CONNECTION = 1, 2, 3, 4, 5, 6
 
 
 def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
-    """Header name → kind, for the one loop over a request's headers. Kinds from 10 on are request id headers."""
+    """Header name → kind, for the one loop over a request's headers. Kinds from 10 on are request
+    id headers.
+    """
     kinds = {
         b"host": _HOST,
         b"content-length": _LENGTH,
@@ -575,7 +618,8 @@ def _is_printable(value: bytes) -> bool:
     return not value.translate(None, _PRINTABLE)
 
 
-#: Host values found well-formed; clients use few, so the check is a look-up. Bounded: full means start again.
+#: Host values found well-formed; clients use few, so the check is a look-up. Bounded: full means
+#: start again.
 _seen_hosts: set[bytes] = set()
 
 
@@ -585,7 +629,9 @@ def _is_host(value: bytes) -> bool:
         return False
     if len(_seen_hosts) >= 1024:
         _seen_hosts.clear()
-    if len(value) <= 256:  # longer ones are not what clients use; 1024 of them would be a lot of memory
+    if (
+        len(value) <= 256
+    ):  # longer ones are not what clients use; 1024 of them would be a lot of memory
         _seen_hosts.add(value)
     return True
 

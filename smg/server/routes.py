@@ -1,6 +1,7 @@
 """Routes as data, and matching in one dict look-up for static paths.
 
-A route says who may call it (`auth`); the server checks that on the matched route, never on the path text.
+A route says who may call it (`auth`); the server checks that on the matched route, never on the
+path text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Auth(enum.Enum):
 
 @dataclass(frozen=True)
 class Route:
-    """One method on one path. `start` is called once head and body are complete; see docs/develop/interfaces.md."""
+    """One method on one path. `start` is called once head and body are complete; see
+    docs/develop/interfaces.md.
+    """
 
     method: str
     path: str
@@ -145,7 +148,8 @@ class RouteTable:
             if child is not None:
                 node = child
             elif node.param is not None and segment:
-                # Escapes are decoded once, after the split: an encoded "/" stays inside its segment.
+                # Escapes are decoded once, after the split: an encoded "/" stays inside its
+                # segment.
                 params[node.param[0]] = urllib.parse.unquote(segment)
                 node = node.param[1]
             elif node.rest is not None and segment:

@@ -1,4 +1,6 @@
-"""What connections and exchanges read of their server on every request; `listener.HttpServer` fills it."""
+"""What connections and exchanges read of their server on every request; `listener.HttpServer`
+fills it.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ class ServerState:
         #: called for routes that are not public; None while no keys are configured
         self.authorize = authorize
         self.special_headers = special_headers
-        #: who writes the access log, whether it wants request heads, and from which status on answers
+        #: who writes the access log, whether it wants request heads, and from which status on
+        #: answers
         self.access_log: AccessLog = NoLog()
         self.log_requests = False
         self.log_from_status = 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import cast
 
 from smg.server import HttpServer, ServerSettings
 from smg.server.listener import BACKLOG, bind
@@ -45,7 +46,7 @@ class SimServer(HttpServer):
         """Listen; raises OSError."""
         for sock in bind(host, port):
             listener = await self.loop.create_server(
-                lambda: SimConnection(self), sock=sock, backlog=BACKLOG
+                lambda: cast(asyncio.Protocol, SimConnection(self)), sock=sock, backlog=BACKLOG
             )
             self._listeners.append(listener)
             self.port = sock.getsockname()[1]

@@ -1,4 +1,6 @@
-"""Our pooled HTTP/1.1 client towards workers: relays bytes for requests, `fetch` for the control plane."""
+"""Our pooled HTTP/1.1 client towards workers: relays bytes for requests, `fetch` for the control
+plane.
+"""
 
 from __future__ import annotations
 

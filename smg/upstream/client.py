@@ -101,7 +101,9 @@ class _Fetch:
 class HttpClient:
     """Owns one pool per origin."""
 
-    def __init__(self, settings: UpstreamSettings | None = None, *, ticker: Ticker | None = None) -> None:
+    def __init__(
+        self, settings: UpstreamSettings | None = None, *, ticker: Ticker | None = None
+    ) -> None:
         self.settings = settings or UpstreamSettings()
         self._own_ticker = ticker is None
         self._ticker = ticker or Ticker(asyncio.get_running_loop())
@@ -121,7 +123,9 @@ class HttpClient:
         return pool
 
     def forget(self, base_url: str) -> None:
-        """A worker is gone: close its idle connections and drop its pool. Requests in flight go on."""
+        """A worker is gone: close its idle connections and drop its pool. Requests in flight go
+        on.
+        """
         origin = Origin.parse(base_url)
         pool = self._pools.pop((origin.tls, origin.host, origin.port), None)
         if pool is not None:
@@ -145,7 +149,8 @@ class HttpClient:
         timeout: float,
         max_bytes: int = MAX_FETCH_BYTES,
     ) -> Reply:
-        """One request, one whole answer, `timeout` seconds for everything. Redirects are not followed.
+        """One request, one whole answer, `timeout` seconds for everything. Redirects are not
+        followed.
 
         A kept connection that turns out dead is replaced once. Raises UpstreamError.
         """
@@ -164,7 +169,8 @@ class HttpClient:
         request = b"".join(lines)
         try:
             return await asyncio.wait_for(
-                self._fetch(self.pool(base_url), request, body, method == "HEAD", max_bytes), timeout
+                self._fetch(self.pool(base_url), request, body, method == "HEAD", max_bytes),
+                timeout,
             )
         except asyncio.TimeoutError:
             raise UpstreamTimeout("The worker did not answer in time.") from None

@@ -1,7 +1,8 @@
 """One connection to a worker: writes a request, reads the head of the answer, relays its body.
 
-The head is parsed in one pass (`_speedups.head`); of the body only the end is tracked (`_speedups.framing`), so a piece
-costs one scan in C and one write. The connection belongs to one `UpstreamUser` at a time.
+The head is parsed in one pass (`_speedups.head`); of the body only the end is tracked
+(`_speedups.framing`), so a piece costs one scan in C and one write. The connection belongs to one
+`UpstreamUser` at a time.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ _PREFIX = b"HTTP/1."
 
 
 class UpstreamUser(Protocol):
-    """Who uses a connection. After `upstream_failed` or `upstream_done` the connection is gone from its view."""
+    """Who uses a connection. After `upstream_failed` or `upstream_done` the connection is gone
+    from its view.
+    """
 
     def connected(self, conn: UpstreamConnection) -> None:
         """The connection asked for is there; send now."""
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
-        """The head came. Set `conn.sink` (and `conn.decode`), where body pieces go from now on; then comes one of
+        """The head came. Set `conn.sink` (and `conn.decode`), where body pieces go from now on;
+        then comes one of
         `upstream_first` and `upstream_done`, or `upstream_failed`."""
 
     def upstream_first(self, piece: bytes) -> None:
@@ -38,11 +42,15 @@ class UpstreamUser(Protocol):
         """The answer is complete; `tail` is its last piece, which did not go to the sink."""
 
     def upstream_failed(self, error: UpstreamError, *, reused: bool) -> None:
-        """Nothing (more) will come. `reused`: a kept connection died before the first byte of an answer."""
+        """Nothing (more) will come. `reused`: a kept connection died before the first byte of an
+        answer.
+        """
 
 
 class UpstreamConnection:
-    """See the module. `active` is set by every piece of body, and cleared by whoever watches for silence."""
+    """See the module. `active` is set by every piece of body, and cleared by whoever watches for
+    silence.
+    """
 
     def __init__(self, pool: UpstreamPool) -> None:
         self.pool = pool
@@ -59,9 +67,11 @@ class UpstreamConnection:
         self._head_request = False
         self._paused = False
 
-    # -- used by the owner --------------------------------------------------------------------------------------
+    # -- used by the owner ------------------------------------------------------------------------
 
-    def send(self, user: UpstreamUser, head: bytes, body: bytes, head_request: bool = False) -> None:
+    def send(
+        self, user: UpstreamUser, head: bytes, body: bytes, head_request: bool = False
+    ) -> None:
         """Write one request; the answer goes to `user`."""
         self.user = user
         self.uses += 1
@@ -89,12 +99,14 @@ class UpstreamConnection:
                 self.transport.resume_reading()
 
     def drop(self) -> None:
-        """Close at once, in the middle of whatever runs; the worker sees it and aborts the request."""
+        """Close at once, in the middle of whatever runs; the worker sees it and aborts the
+        request.
+        """
         self.user = None
         self.sink = _nowhere
         self.transport.abort()
 
-    # -- transport callbacks ------------------------------------------------------------------------------------
+    # -- transport callbacks ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
@@ -161,11 +173,12 @@ class UpstreamConnection:
         else:
             self.sink(data)
 
-    # -- parsing ------------------------------------------------------------------------------------------------
+    # -- parsing ----------------------------------------------------------------------------------
 
     def _read_head(self, data: bytes) -> None:
         if self.user is None:
-            # An idle connection must be silent; whatever this is, it is not an answer to a request of ours.
+            # An idle connection must be silent; whatever this is, it is not an answer to a request
+            # of ours.
             self.transport.abort()
             return
         settings = self.pool.settings
@@ -198,7 +211,9 @@ class UpstreamConnection:
             if status >= 200:
                 break
             data = data[end:]  # an interim answer; the real one follows
-            self.uses = 1  # the worker has the request: should it die now, that is no stale connection
+            self.uses = (
+                1  # the worker has the request: should it die now, that is no stale connection
+            )
             if not data:
                 return
         self._open_body(head, data[end:])
@@ -260,10 +275,14 @@ class UpstreamConnection:
         transport = self.transport
         if self._paused:
             self.resume()
-        if self._keep_alive and not transport.get_write_buffer_size() and not transport.is_closing():
+        if (
+            self._keep_alive
+            and not transport.get_write_buffer_size()
+            and not transport.is_closing()
+        ):
             self.pool.release(self)
         elif transport.get_write_buffer_size():
-            transport.abort()  # it answered before it took the whole body, which nobody needs any more
+            transport.abort()  # it answered before it took the whole body; nobody needs the rest
         else:
             transport.close()
         if user is not None:

@@ -1,7 +1,7 @@
 """Kept connections per worker, and the opening of new ones.
 
-A request takes the connection that was used last (the warmest, and the least likely to be closed by the worker).
-There is no cap on connections: the engine queues better than we could.
+A request takes the connection that was used last (the warmest, and the least likely to be closed
+by the worker). There is no cap on connections: the engine queues better than we could.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class UpstreamPool:
         self._ssl = ssl.create_default_context() if origin.tls else None
 
     def acquire(self, user: UpstreamUser, fresh: bool = False) -> UpstreamConnection | None:
-        """A kept connection, or None: then one is being opened and `user.connected` or `upstream_failed` follows.
+        """A kept connection, or None: then one is being opened and `user.connected` or
+        `upstream_failed` follows.
 
         `fresh` skips kept connections: after one of them turned out dead the others are suspect.
         """
@@ -77,7 +78,7 @@ class UpstreamPool:
         else:
             user.connected(conn)
 
-    # -- told by connections ------------------------------------------------------------------------------------
+    # -- told by connections ----------------------------------------------------------------------
 
     def opened(self, conn: UpstreamConnection) -> None:
         """A connection was made."""
@@ -96,7 +97,7 @@ class UpstreamPool:
         self.connections.discard(conn)
         self.idle.pop(conn, None)
 
-    # -- upkeep -------------------------------------------------------------------------------------------------
+    # -- upkeep -----------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
         """Close connections idle for too long."""

@@ -35,8 +35,8 @@ def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
 def stream_error_frame(code: str, message: str, *, endpoint: str = "chat") -> bytes:
     """SSE bytes that end a stream after its head went out (http-api 20).
 
-    Chat-like streams get an error frame and `[DONE]`; Messages an `error` event without `[DONE]`; a relayed
-    Responses stream an `error` event and `[DONE]`.
+    Chat-like streams get an error frame and `[DONE]`; Messages an `error` event without `[DONE]`;
+    a relayed Responses stream an `error` event and `[DONE]`.
     """
     if endpoint == "messages":
         body = orjson.dumps({"type": "error", "error": {"type": "api_error", "message": message}})

@@ -34,7 +34,9 @@ def status_line(status: int) -> bytes:
     """The HTTP/1.1 status line with its CRLF."""
     line = _LINES.get(status)
     if line is None:
-        line = _LINES[status] = b"HTTP/1.1 %d \r\n" % status if 100 <= status <= 999 else _LINES[502]
+        line = _LINES[status] = (
+            b"HTTP/1.1 %d \r\n" % status if 100 <= status <= 999 else _LINES[502]
+        )
     return line
 
 

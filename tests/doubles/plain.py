@@ -1,4 +1,5 @@
-"""SMG_PLAIN=1: the modules that are compiled with C types are loaded from their Python source instead.
+"""SMG_PLAIN=1: the modules that are compiled with C types are loaded from their Python source
+instead.
 
 The same tests then show that both builds behave alike.
 """

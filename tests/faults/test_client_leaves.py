@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -202,11 +204,19 @@ def _hold_connects(gateway: Gateway, worker: RawServer) -> asyncio.Event:
     """Connects to `worker` wait until the event is set."""
     pool = gateway.upstream.pool(worker.url)
     hold = asyncio.Event()
-    connect = pool._connect
+    owner = pool._tasks
 
-    async def slowly(user: object) -> None:
-        await hold.wait()
-        await connect(user)
+    class Slow:
+        def start(self, connect: Coroutine[Any, Any, None], name: str) -> None:
+            async def slowly() -> None:
+                try:
+                    await hold.wait()
+                except asyncio.CancelledError:
+                    connect.close()
+                    raise
+                await connect
 
-    pool._connect = slowly
+            owner.start(slowly(), name)
+
+    pool._tasks = Slow()
     return hold

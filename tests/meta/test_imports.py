@@ -16,9 +16,7 @@ from tests.meta.project import ROOT, contract
 COMPILER = {"cython", "libc", "libcpp", "cpython"}
 _IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\b|c?import\s+([\w., ]+))", re.MULTILINE)
 
-CYTHON_FILES = sorted(
-    [*ROOT.glob("smg/_speedups/*.pyx"), *ROOT.glob("smg/_speedups/*.pxd")]
-)
+CYTHON_FILES = sorted([*ROOT.glob("smg/_speedups/*.pyx"), *ROOT.glob("smg/_speedups/*.pxd")])
 # C types beside ordinary modules: they may cimport what their module may import.
 TYPE_FILES = sorted(
     path
@@ -56,9 +54,7 @@ def test_compiled_modules_are_leaves(path: pathlib.Path):
 def test_every_typed_module_is_compiled():
     typed = {name.replace(".", "/") for name in _speedups.TYPED}
     assert typed == {str(path.relative_to(ROOT).with_suffix("")) for path in TYPE_FILES}
-    assert set(_speedups.MODULES) == {
-        path.stem for path in CYTHON_FILES if path.suffix == ".pyx"
-    }
+    assert set(_speedups.MODULES) == {path.stem for path in CYTHON_FILES if path.suffix == ".pyx"}
 
 
 @pytest.mark.parametrize("path", TYPE_FILES, ids=lambda path: path.name)

@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
-from tests.doubles.gateway import run_smg
 from smg import _speedups
+from tests.doubles.gateway import run_smg
 from tests.meta.project import ROOT, pyproject
 
 UNIT = ROOT / "packaging" / "systemd" / "smg.service"
@@ -46,9 +46,7 @@ def test_wheel_has_everything(wheel: pathlib.Path):
     assert sources - names == set()
     modules = [f"smg/_speedups/{name}" for name in _speedups.MODULES]
     compiled = {*modules, *(name.replace(".", "/") for name in _speedups.TYPED)}
-    built = {
-        name.split(".")[0] for name in names if name.endswith((".so", ".pyd"))
-    }
+    built = {name.split(".")[0] for name in names if name.endswith((".so", ".pyd"))}
     assert built == compiled
     assert not [name for name in names if name.startswith(("tests", "perf")) or name.endswith(".c")]
 

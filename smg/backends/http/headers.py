@@ -1,4 +1,6 @@
-"""Which request headers reach an HTTP worker (http-api 5.1): an allow-list, never the gateway's own credential."""
+"""Which request headers reach an HTTP worker (http-api 5.1): an allow-list, never the gateway's
+own credential.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ _CREDENTIALS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
 class ForwardRules:
     """The allow-list of one gateway.
 
-    `consumes_credentials`: the gateway has keys of its own, so the caller's credential admitted the caller *here* and
-    is not sent on; the worker gets its own key or none.
+    `consumes_credentials`: the gateway has keys of its own, so the caller's credential admitted
+    the caller *here* and is not sent on; the worker gets its own key or none.
     """
 
     def __init__(self, extra: Iterable[str] = (), *, consumes_credentials: bool = False) -> None:
@@ -59,9 +61,11 @@ class ForwardRules:
         worker_authorization: bytes,
         length: int,
     ) -> bytes:
-        """The whole head of a request to a worker: `prefix`, what is forwarded, and a body of `length` bytes.
+        """The whole head of a request to a worker: `prefix`, what is forwarded, and a body of
+        `length` bytes.
 
-        `x-request-id` is always the effective one; `worker_authorization` is a header line or nothing.
+        `x-request-id` is always the effective one; `worker_authorization` is a header line or
+        nothing.
         """
         return request_head(
             prefix,

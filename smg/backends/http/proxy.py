@@ -21,7 +21,9 @@ class HttpBackend(RelayContext):
         super().__init__(timed_out=Relay.timed_out, **shared)
 
     def route(self, endpoint: str, path: str) -> Callable[[Exchange], None]:
-        """The start function of an inference route: check the body, then relay it to `path` of a worker."""
+        """The start function of an inference route: check the body, then relay it to `path` of a
+        worker.
+        """
         check = CHECKERS[endpoint]
         relay = RerankRelay if endpoint in ("rerank", "v1_rerank") else Relay
         label = "rerank" if endpoint == "v1_rerank" else endpoint

@@ -16,9 +16,11 @@ cdef class Relay:
     cdef public object _worker, body, model, endpoint, path
     cdef public Exchange exchange
     cdef public list headers
-    cdef public int quiet
+    cdef public int quiet, _status
 
     cdef object _acquire(self, bint fresh)
     cpdef object _send(self, UpstreamConnection conn)
     cpdef object upstream_head(self, UpstreamConnection conn, ReplyHead head)
     cpdef object _end(self)
+    cpdef object _count_head(self, int status, double came)
+    cdef object _write_head(self, bytes piece)

@@ -1,7 +1,8 @@
 """One proxied request: from a chosen worker to the last byte of its answer.
 
-An object with callbacks; no task, no future. It is the exchange's consumer (client side) and the connection's user
-(worker side). Every path ends in `_end` exactly once, which gives back the worker's load and all registrations.
+An object with callbacks; no task, no future. It is the exchange's consumer (client side) and the
+connection's user (worker side). Every path ends in `_end` exactly once, which gives back the
+worker's load and all registrations.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Relay:
         self._sse = False
         self._head = b""
         self._dispatched = 0.0
+        self._status = 0
 
-    # -- RoutingView --------------------------------------------------------------------------------------------
+    # -- RoutingView ------------------------------------------------------------------------------
 
     def text(self) -> str:
         """The flattened prompt."""
@@ -79,7 +81,7 @@ class Relay:
         """The first usable routing-key header."""
         return routing_text.routing_key(self.headers)
 
-    # -- dispatch -----------------------------------------------------------------------------------------------
+    # -- dispatch ---------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Choose a worker and send. Raises GatewayError while nothing was taken yet."""
@@ -109,7 +111,8 @@ class Relay:
 
     def _count_refused(self, error: GatewayError) -> None:
         assert self.backend.series is not None
-        # An unknown name comes from the client and is without number; a known one is a label already.
+        # An unknown name comes from the client and is without number; a known one is a label
+        # already.
         model, policy = "other", "none"
         if error.status != 404:
             model, policy = self.model, self.backend.lane(self.model)[1].name
@@ -126,7 +129,9 @@ class Relay:
 
     def connected(self, conn: UpstreamConnection) -> None:
         """The pool opened a connection for us."""
-        if self._worker is None:  # the client left meanwhile; the connection is good for somebody else
+        if (
+            self._worker is None
+        ):  # the client left meanwhile; the connection is good for somebody else
             conn.uses = 1  # to them it is a kept connection, which may be dead
             conn.pool.release(conn)
         else:
@@ -154,7 +159,7 @@ class Relay:
         if self.backend.first_byte.seconds:
             self.backend.first_byte.add(self)
 
-    # -- the worker's side --------------------------------------------------------------------------------------
+    # -- the worker's side ------------------------------------------------------------------------
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
         """Send the head on, and choose how body bytes travel."""
@@ -171,9 +176,11 @@ class Relay:
         self._sse = head.event_stream
         mode = head.mode
         framing = b""
-        if mode == LENGTH or (conn.tracker is not None and conn.tracker.complete):
+        if mode == LENGTH:
             if status != 204:
                 framing = b"content-length: %d\r\n" % head.length
+        elif conn.tracker is not None and conn.tracker.complete:
+            pass  # an answer without a body, and without a length: 204, 304
         elif exchange.http10:
             exchange.keep_alive = False
             conn.decode = mode == CHUNKED
@@ -194,32 +201,42 @@ class Relay:
                 b"\r\n",
             )
         )
-        exchange.sent(status)
+        self._status = status
         if client.is_write_paused:
             conn.pause()
-        series = self._series
-        if series is not None:
-            assert backend.series is not None
-            backend.series.upstream(status)
-            now = perf_counter()
-            series.overhead.observe(self._dispatched - exchange.started + now - came)
-            if status < 400:
-                series.duration.observe(now - exchange.started)
-                if self.body.stream:
-                    series.ttft.observe(came - self._dispatched)
-            else:
-                series.failed(status)
+        if self._series is not None:
+            self._count_head(status, came)
         self.body.data = {}  # parsed form and original bytes are not needed any more
         self.body.raw = b""
         if backend.watch.enabled and (self._sse or backend.watch.idle_limit):
             backend.watch.add(self)
 
-    def upstream_first(self, piece: bytes) -> None:
-        """The head goes out with whatever came with it, in one write."""
-        if piece and self._chunk_out:
-            piece = chunk(piece)
+    def _count_head(self, status: int, came: float) -> None:
+        """Metrics of a worker's head that came at `came`."""
+        exchange, series, backend = self.exchange, self._series, self.backend.series
+        if series is None or backend is None:
+            return
+        backend.upstream(status)
+        now = perf_counter()
+        series.overhead.observe(self._dispatched - exchange.started + now - came)
+        if status < 400:
+            series.duration.observe(now - exchange.started)
+            if self.body.stream:
+                series.ttft.observe(came - self._dispatched)
+        else:
+            series.failed(status)
+
+    def _write_head(self, piece: bytes) -> None:
+        """The head goes out with whatever came with it, in one write; until here an error can
+        still be JSON.
+        """
         self.exchange.conn.write(self._head + piece)
         self._head = b""
+        self.exchange.sent(self._status)
+
+    def upstream_first(self, piece: bytes) -> None:
+        """What came with the head, possibly nothing."""
+        self._write_head(chunk(piece) if piece and self._chunk_out else piece)
 
     def _piece(self, data: bytes) -> None:
         self.exchange.conn.write(chunk(data))
@@ -231,14 +248,16 @@ class Relay:
         if self._chunk_out:
             tail = (chunk(tail) if tail else b"") + LAST_CHUNK
         if self._head:
-            tail = self._head + tail
-        if tail:
+            self._write_head(tail)
+        elif tail:
             exchange.conn.write(tail)
         self._end()
         exchange.ended()
 
     def upstream_failed(self, error: UpstreamError, *, reused: bool) -> None:
-        """The worker failed; before its head that may be cured, after it the stream must end visibly broken."""
+        """The worker failed; before its head that may be cured, after it the stream must end
+        visibly broken.
+        """
         conn, self.conn = self.conn, None
         worker = self._worker
         if worker is None:
@@ -258,7 +277,7 @@ class Relay:
         backend.worker_failed(worker)
         self._fail(error)
 
-    # -- the client's side --------------------------------------------------------------------------------------
+    # -- the client's side ------------------------------------------------------------------------
 
     def client_gone(self) -> None:
         """Abort the worker's request in this very loop turn."""
@@ -277,7 +296,7 @@ class Relay:
         if self.conn is not None:
             self.conn.resume()
 
-    # -- limits -------------------------------------------------------------------------------------------------
+    # -- limits -----------------------------------------------------------------------------------
 
     def timed_out(self) -> None:
         """The whole-request limit, or the first-byte limit, is over."""
@@ -321,7 +340,7 @@ class Relay:
         if conn is not None:
             conn.drop()
 
-    # -- ending -------------------------------------------------------------------------------------------------
+    # -- ending -----------------------------------------------------------------------------------
 
     def _can_insert(self, conn: UpstreamConnection) -> bool:
         """Whether a frame of ours may go out now: between two chunks and between two SSE frames."""
@@ -337,7 +356,9 @@ class Relay:
     def _break_off(
         self, conn: UpstreamConnection | None, code: str, message: str, error: UpstreamError | None
     ) -> None:
-        """End a started answer: an error frame where one fits, else broken framing. Never a clean end."""
+        """End a started answer: an error frame where one fits, else broken framing. Never a clean
+        end.
+        """
         exchange = self.exchange
         worker = self._worker
         if self.backend.series is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from smg.backends.http.relay import Relay
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 
 class RerankRelay(Relay):
-    """Collects a 2xx answer, at most `max_payload_size` bytes, and reshapes it; errors of the worker pass through."""
+    """Collects a 2xx answer, at most `max_payload_size` bytes, and reshapes it; errors of the
+    worker pass through.
+    """
 
-    __slots__ = ("_collected", "_collecting", "_rerank", "_size", "_status")
+    __slots__ = ("_came", "_collected", "_collecting", "_rerank", "_size")
 
     def __init__(
         self, backend: RelayContext, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
@@ -31,7 +34,7 @@ class RerankRelay(Relay):
         self._collecting = False
         self._collected: list[bytes] = []
         self._size = 0
-        self._status = 0
+        self._came = 0.0
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
         """Collect what will be reshaped."""
@@ -42,6 +45,7 @@ class RerankRelay(Relay):
             self.backend.first_byte.discard(self)
         self._collecting = True
         self._status = head.status
+        self._came = perf_counter()
         conn.decode = True
         conn.sink = self._collect
 
@@ -71,8 +75,7 @@ class RerankRelay(Relay):
             self._fail(ReplyTooLarge("The worker's answer is too large."))
             return
         self._collected.append(tail)
-        if self.backend.series is not None:
-            self.backend.series.upstream(self._status)
+        self._count_head(self._status, self._came)
         try:
             answer = reshape(
                 b"".join(self._collected), self._rerank, model=self.model, created=int(time.time())

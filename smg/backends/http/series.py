@@ -60,7 +60,9 @@ class BackendSeries:
         self.resends = metrics.router_upstream_send_retries.labels("http")
 
     def relay(self, model: str, endpoint: str, stream: bool, policy: str) -> RelaySeries:
-        """Children of one kind of request; call only for models that are registered, or with `other`."""
+        """Children of one kind of request; call only for models that are registered, or with
+        `other`.
+        """
         key = (model, endpoint, stream)
         series = self._relays.get(key)
         if series is None:

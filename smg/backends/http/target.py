@@ -28,7 +28,9 @@ class Target:
         self._prefixes: dict[str, bytes] = {}
 
     def prefix(self, path: str) -> bytes:
-        """Request line and the headers that never change, for a POST of JSON to `path` (one of our routes)."""
+        """Request line and the headers that never change, for a POST of JSON to `path` (one of our
+        routes).
+        """
         prefix = self._prefixes.get(path)
         if prefix is None:
             prefix = self.request_line("POST", path) + b"content-type: application/json\r\n"

@@ -1,7 +1,9 @@
-"""Watches streams for silence: one coarse timer for all of them (http-api 20, routing-reliability 18.1).
+"""Watches streams for silence: one coarse timer for all of them (http-api 20, routing-reliability
+18.1).
 
-A connection marks itself `active` with every piece; the watch clears the mark once a second and counts quiet seconds.
-The work is spread over the second in slices, so that thousands of idle streams never make one long loop turn.
+A connection marks itself `active` with every piece; the watch clears the mark once a second and
+counts quiet seconds. The work is spread over the second in slices, so that thousands of idle
+streams never make one long loop turn.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ class StreamWatch:
         self._relays.pop(relay, None)
 
     def _tick(self, now: float) -> None:
-        # By count, not when the round is used up: a few relays need fewer slices, but not a shorter second.
+        # By count, not when the round is used up: a few relays need fewer slices, but not a
+        # shorter second.
         if self._slice == 0:
             self._round = list(self._relays)
             self._per_tick = -(-len(self._round) // _SLICES)

@@ -108,6 +108,7 @@ peers:
 docs: $(STAMPS)/dev
 	$(BIN)/python -m smg.config.reference
 	$(BIN)/python -m smg.observability.reference > docs/reference/metrics.md
+	$(BIN)/python -m smg.endpoints.reference > docs/reference/routes.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

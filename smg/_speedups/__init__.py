@@ -11,8 +11,10 @@ from __future__ import annotations
 MODULES = ("checks", "framing", "head", "request_head")
 TYPED = (
     "smg.core.deadlines",
+    "smg.core.ids",
     "smg.observability.metrics",
     "smg.protocols.body",
+    "smg.protocols.chat",
     "smg.server.exchange",
     "smg.server.metrics",
     "smg.server.protocol",
@@ -20,8 +22,10 @@ TYPED = (
     "smg.server.state",
     "smg.upstream.connection",
     "smg.upstream.pool",
+    "smg.wire.head",
     "smg.backends.http.context",
     "smg.backends.http.headers",
+    "smg.backends.http.proxy",
     "smg.backends.http.relay",
     "smg.backends.http.series",
     "smg.backends.http.target",

@@ -52,7 +52,7 @@ _INFERENCE = (
 
 #: known routes that HTTP mode does not serve: 501, so that a client learns the difference from a
 #: typo
-_NOT_IN_HTTP_MODE = (
+NOT_IN_HTTP_MODE = (
     ("POST", "/v1/tokenize"),
     ("POST", "/v1/detokenize"),
     ("POST", "/v1/conversations"),
@@ -98,7 +98,7 @@ def build(handlers: Handlers) -> list[Route]:
         ("GET", one + "/input_items", h.response_items),
     ):
         routes.append(Route(method, path, coroutine_route(handler), Auth.DATA, "responses"))
-    for method, path in _NOT_IN_HTTP_MODE:
+    for method, path in NOT_IN_HTTP_MODE:
         routes.append(Route(method, path, _not_implemented, Auth.DATA))
     return routes
 

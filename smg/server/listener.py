@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 from smg.core.deadlines import Ticker
 from smg.core.errors import GatewayError
+from smg.server.head import special_headers
 from smg.server.metrics import attach
-from smg.server.protocol import ClientConnection, special_headers
+from smg.server.protocol import ClientConnection
 from smg.server.routes import Route, RouteTable
 from smg.server.settings import ServerSettings
 from smg.server.state import Authorize as Authorize

@@ -17,6 +17,22 @@ import httptools
 from smg.core.errors import GatewayError, RequestError
 from smg.core.ids import request_suffix
 from smg.server.exchange import Exchange
+from smg.server.head import (
+    CODING,
+    CONNECTION,
+    EXPECT,
+    HOST,
+    LENGTH,
+    MAX_REQUEST_ID,
+    REQUEST_ID,
+    TYPE,
+    body_too_large,
+    head_too_large,
+    is_host,
+    is_printable,
+    origin_form,
+    seen_hosts,
+)
 from smg.server.routes import Auth
 from smg.wire.errors import JSON, error_body, error_headers
 from smg.wire.head import status_line
@@ -31,8 +47,9 @@ log = logging.getLogger(__name__)
 #: bytes of framing a chunked body may carry beyond eight times its payload; one read is at most
 #: 256 KiB of head
 _MAX_FRAMING = 524_288
+#: an attribute of an Enum class is a slow look-up
+_PUBLIC = Auth.PUBLIC
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MAX_REQUEST_ID = 256
 #: `_head_bytes` of a connection that is closing: more heads may stand in the bytes that are being
 #: parsed
 _NO_MORE_HEADS = 1 << 62
@@ -180,7 +197,7 @@ class ClientConnection:
         if self._reading is None:
             if self._exchange is None and (self._in_head or self._head_bytes):
                 if self._head_bytes > self.settings.max_head_bytes:
-                    self._refuse(_head_too_large())
+                    self._refuse(head_too_large())
                 elif self._queue is not self.server.head_deadlines:
                     self._watch(self.server.head_deadlines)
             return
@@ -226,19 +243,18 @@ class ClientConnection:
     def on_headers_complete(self) -> None:
         """httptools: the head is complete; match the route and decide about the body."""
         parser = self._parser
-        settings = self.settings
         server = self.server
         headers = self._headers
-        if self._head_bytes > settings.max_head_bytes:
+        if self._head_bytes > server.max_head_bytes:
             if self._closing:  # set below together with `_head_bytes`: one test for both
                 raise RequestError("A request behind the last one.", code="bad_request")
             size = len(self._target) + sum(len(n) + len(v) + 4 for n, v in headers)
-            if size > settings.max_head_bytes:
-                raise _head_too_large()
-        if len(headers) > settings.max_headers:
+            if size > server.max_head_bytes:
+                raise head_too_large()
+        if len(headers) > server.max_headers:
             raise GatewayError("Too many request headers.", status=431, code="headers_too_large")
         target = self._target
-        if len(target) > settings.max_target_bytes:
+        if len(target) > server.max_target_bytes:
             raise GatewayError("Request target too long.", status=414, code="uri_too_long")
         special = server.special_headers
         request_id = origin = expect = length = host = coding = connection = content_type = None
@@ -247,24 +263,26 @@ class ClientConnection:
             kind = special.get(name)
             if kind is None:
                 continue
-            if kind >= 10:  # a request id header; lower number = earlier in the configured list
-                if kind < rank and 0 < len(value) <= _MAX_REQUEST_ID and _is_printable(value):
+            if (
+                kind >= REQUEST_ID
+            ):  # lower number = earlier in the list
+                if kind < rank and 0 < len(value) <= MAX_REQUEST_ID and is_printable(value):
                     request_id, rank = value, kind
-            elif kind == _HOST:
-                if host is not None or (value not in _seen_hosts and not _is_host(value)):
+            elif kind == HOST:
+                if host is not None or (value not in seen_hosts and not is_host(value)):
                     raise RequestError("Repeated or malformed Host header.", code="bad_request")
                 host = value
-            elif kind == _LENGTH:
+            elif kind == LENGTH:
                 length = int(value)
-            elif kind == _TYPE:
+            elif kind == TYPE:
                 if content_type is None:
                     content_type = value
-            elif kind == _CONNECTION:
+            elif kind == CONNECTION:
                 connection = value
-            elif kind == _CODING:
+            elif kind == CODING:
                 coding = value if coding is None else b"repeated"
                 length = -1
-            elif kind == _EXPECT:
+            elif kind == EXPECT:
                 expect = value
             else:
                 origin = value
@@ -287,7 +305,7 @@ class ClientConnection:
         if b"?" in target:
             path, _, query = target.partition(b"?")
         if not path.startswith(b"/"):
-            path = _origin_form(path)
+            path = origin_form(path)
         error: GatewayError | None = None
         params = None
         endpoint: Endpoint
@@ -325,15 +343,15 @@ class ClientConnection:
         if error is None:
             if endpoint.auth is not _PUBLIC and server.authorize is not None:
                 error = server.authorize(exchange)
-            if error is None and length is not None and length > settings.max_payload_size:
-                error = _body_too_large(settings.max_payload_size)
+            if error is None and length is not None and length > server.max_payload_size:
+                error = body_too_large(server.max_payload_size)
         self._reading = exchange
         if error is not None:
             exchange.early_error = error
             self._discard = True
             # A client that waits for "100 Continue" may never send the body that we would drain.
             if length is not None and (
-                expect is not None or not 0 <= length <= settings.drain_bytes
+                expect is not None or not 0 <= length <= server.settings.drain_bytes
             ):
                 exchange.keep_alive = False
                 self._answer_unread(exchange)
@@ -352,9 +370,9 @@ class ClientConnection:
             return
         self._chunks.append(body)
         self._body_bytes += len(body)
-        if self._body_bytes > self.settings.max_payload_size and self._reading is not None:
+        if self._body_bytes > self.server.max_payload_size and self._reading is not None:
             # Only a chunked body gets here; a declared length was refused with the head.
-            self._reading.early_error = _body_too_large(self.settings.max_payload_size)
+            self._reading.early_error = body_too_large(self.settings.max_payload_size)
             self._discard = True
             self._chunks = []
             self._reading.keep_alive = False
@@ -552,7 +570,7 @@ class ClientConnection:
 
     def head_timed_out(self) -> None:
         """The head did not complete in time."""
-        if self._head_bytes:
+        if self._head_bytes or self._in_head:
             self._refuse(
                 GatewayError("Request head not received in time.", status=408, code="timeout")
             )
@@ -585,75 +603,6 @@ class _BodyOnly:
     def __init__(self, connection: ClientConnection) -> None:
         self.on_body = connection.on_body
         self.on_message_complete = connection.on_message_complete
-
-
-#: an attribute of an Enum class is a slow look-up
-_PUBLIC = Auth.PUBLIC
-_HOST, _LENGTH, _CODING, _EXPECT, _ORIGIN, _TYPE, _CONNECTION = 1, 2, 3, 4, 5, 6, 7
-
-
-def special_headers(request_id_headers: tuple[bytes, ...]) -> dict[bytes, int]:
-    """Header name → kind, for the one loop over a request's headers. Kinds from 10 on are request
-    id headers.
-    """
-    kinds = {
-        b"host": _HOST,
-        b"content-length": _LENGTH,
-        b"transfer-encoding": _CODING,
-        b"expect": _EXPECT,
-        b"origin": _ORIGIN,
-        b"content-type": _TYPE,
-        b"connection": _CONNECTION,
-    }
-    for index, name in enumerate(request_id_headers):
-        kinds.setdefault(name.lower(), 10 + index)
-    return kinds
-
-
-_PRINTABLE = bytes(range(0x20, 0x7F))
-_HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]%!$&'()*+,;="
-
-
-def _is_printable(value: bytes) -> bool:
-    return not value.translate(None, _PRINTABLE)
-
-
-#: Host values found well-formed; clients use few, so the check is a look-up. Bounded: full means
-#: start again.
-_seen_hosts: set[bytes] = set()
-
-
-def _is_host(value: bytes) -> bool:
-    # The parser leaves white space behind a value; it is no part of it.
-    if value.rstrip(b" \t").translate(None, _HOST_BYTES):
-        return False
-    if len(_seen_hosts) >= 1024:
-        _seen_hosts.clear()
-    if (
-        len(value) <= 256
-    ):  # longer ones are not what clients use; 1024 of them would be a lot of memory
-        _seen_hosts.add(value)
-    return True
-
-
-def _origin_form(target: bytes) -> bytes:
-    """The path of an absolute-form target; anything else becomes a path nobody serves."""
-    scheme, sep, rest = target.partition(b"://")
-    if sep and scheme.lower() in (b"http", b"https"):
-        return b"/" + rest.partition(b"/")[2]
-    return b"*"
-
-
-def _head_too_large() -> GatewayError:
-    return GatewayError("Request head too large.", status=431, code="headers_too_large")
-
-
-def _body_too_large(limit: int) -> GatewayError:
-    return GatewayError(
-        f"Request body larger than the limit of {limit} bytes: length limit exceeded.",
-        status=413,
-        code="request_body_too_large",
-    )
 
 
 def _closed_write(data: bytes) -> None:

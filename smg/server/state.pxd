@@ -8,6 +8,7 @@ cdef class ServerState:
     cdef public RouteTable table
     cdef public bint log_requests, draining
     cdef public int log_from_status
+    cdef public long long max_head_bytes, max_headers, max_target_bytes, max_payload_size
     cdef public set connections, handler_tasks
     cdef public dict exchanges, special_headers
     cdef public Ticker ticker

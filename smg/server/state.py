@@ -56,6 +56,11 @@ class ServerState:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.settings = settings
+        # Copies of limits that every request is held against: C integers to read.
+        self.max_head_bytes = settings.max_head_bytes
+        self.max_headers = settings.max_headers
+        self.max_target_bytes = settings.max_target_bytes
+        self.max_payload_size = settings.max_payload_size
         self.table = table
         self.ticker = ticker
         #: called for routes that are not public; None while no keys are configured

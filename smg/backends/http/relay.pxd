@@ -7,7 +7,7 @@ from smg.upstream.connection cimport UpstreamConnection
 
 
 cdef class Relay:
-    cdef public bint _chunk_out, _resent, _sse
+    cdef public bint _chunk_out, _resent, _sse, _watched
     cdef public double _dispatched
     cdef public bytes _head
     cdef public RelaySeries _series

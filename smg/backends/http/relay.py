@@ -60,6 +60,7 @@ class Relay:
         self._resent = False
         self._chunk_out = False
         self._sse = False
+        self._watched = False
         self._head = b""
         self._dispatched = 0.0
         self._status = 0
@@ -208,8 +209,10 @@ class Relay:
             self._count_head(status, came)
         self.body.data = {}  # parsed form and original bytes are not needed any more
         self.body.raw = b""
-        if backend.watch.enabled and (self._sse or backend.watch.idle_limit):
-            backend.watch.add(self)
+        watch = backend.watch
+        if (self._sse and watch.enabled) or watch.idle_limit:
+            self._watched = True
+            watch.add(self)
 
     def _count_head(self, status: int, came: float) -> None:
         """Metrics of a worker's head that came at `came`."""
@@ -399,5 +402,5 @@ class Relay:
         backend.deadlines.discard(self)
         if backend.first_byte.seconds:
             backend.first_byte.discard(self)
-        if backend.watch.enabled:
+        if self._watched:
             backend.watch.discard(self)

@@ -1,0 +1,1 @@
+# Functions only: compiled because every request calls one of them.

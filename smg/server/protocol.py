@@ -263,9 +263,7 @@ class ClientConnection:
             kind = special.get(name)
             if kind is None:
                 continue
-            if (
-                kind >= REQUEST_ID
-            ):  # lower number = earlier in the list
+            if kind >= REQUEST_ID:  # lower number = earlier in the list
                 if kind < rank and 0 < len(value) <= MAX_REQUEST_ID and is_printable(value):
                     request_id, rank = value, kind
             elif kind == HOST:

@@ -31,8 +31,7 @@ def run(
     start-up failed.
 
     A second signal ends the process at once with 128 + its number. `on_ready` is called once
-    listeners are open,
-    `on_signal(number)` first thing on every signal.
+    listeners are open, `on_signal(number)` first thing on every signal.
     """
     handle = configure(config.log_level, config.log_json, config.log_dir)
     if config.api_key:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from smg.core.errors import RequestError
+from smg.wire.head import is_json
 
 loads = orjson.loads
 
@@ -64,16 +65,6 @@ def parse(raw: bytes, content_type: bytes | None, statuses: Statuses) -> dict[st
             code="json_parse_error",
         )
     return data
-
-
-def is_json(content_type: bytes | None) -> bool:
-    """application/json or application/*+json, in any case, parameters ignored."""
-    if content_type is None:
-        return False
-    media = content_type.split(b";", 1)[0].strip().lower()
-    return media == b"application/json" or (
-        media.startswith(b"application/") and media.endswith(b"+json")
-    )
 
 
 def shown(value: Any) -> str:

@@ -130,9 +130,8 @@ class Relay:
 
     def connected(self, conn: UpstreamConnection) -> None:
         """The pool opened a connection for us."""
-        if (
-            self._worker is None
-        ):  # the client left meanwhile; the connection is good for somebody else
+        if self._worker is None:
+            # The client left meanwhile; the connection is good for somebody else.
             conn.uses = 1  # to them it is a kept connection, which may be dead
             conn.pool.release(conn)
         else:

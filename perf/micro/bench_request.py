@@ -16,10 +16,10 @@ import uvloop
 
 from perf.messages import MODEL, chat_answer, chat_body, request
 from smg.backends.http import ForwardRules, HttpBackend, RelaySettings
-from smg.config.settings import RouterConfig
 from smg.core.deadlines import Ticker
 from smg.observability.families import GatewayMetrics
 from smg.observability.metrics import Registry
+from smg.policies.base import PolicyContext
 from smg.policies.registry import PolicyRegistry
 from smg.server import HttpServer, Route
 from smg.server.protocol import ClientConnection
@@ -53,7 +53,6 @@ async def bench(count: int, profile: bool, exactly: int) -> None:
     """Prints microseconds per request; with `exactly` only runs that many, for counting."""
     ticker = Ticker(asyncio.get_running_loop())
     registry = WorkerRegistry()
-    config = RouterConfig()
     worker = Worker("http://127.0.0.1:9", models=(ModelCard(id=MODEL),))
     registry.add(worker)
     registry.set_status(worker, WorkerStatus.READY)
@@ -61,7 +60,7 @@ async def bench(count: int, profile: bool, exactly: int) -> None:
     client = HttpClient(ticker=ticker)
     backend = HttpBackend(
         registry=registry,
-        policies=PolicyRegistry(registry, config, default="round_robin"),
+        policies=PolicyRegistry(registry, PolicyContext(metrics=metrics), default="round_robin"),
         client=client,
         ticker=ticker,
         settings=RelaySettings(),

@@ -8,7 +8,7 @@ makes the tests load the plain sources.
 
 from __future__ import annotations
 
-MODULES = ("checks", "framing", "head", "request_head")
+MODULES = ("checks", "framing", "head", "loads", "request_head")
 TYPED = (
     "smg.core.deadlines",
     "smg.core.ids",

@@ -28,12 +28,13 @@ from smg.observability import process_metrics
 from smg.observability.families import GatewayMetrics
 from smg.observability.loop_canary import LoopCanary
 from smg.observability.metrics import Registry
+from smg.policies.base import PolicyContext
 from smg.policies.registry import PolicyRegistry
 from smg.server import Exchange, HttpServer, ServerSettings
 from smg.server.listener import bind
 from smg.upstream import HttpClient, UpstreamSettings
 from smg.version import __version__
-from smg.workers import Worker, WorkerEvent, WorkerRegistry
+from smg.workers import LoadReports, Worker, WorkerEvent, WorkerRegistry
 
 if TYPE_CHECKING:
     from smg.config.settings import RouterConfig
@@ -102,7 +103,11 @@ class Gateway:
             recovered=registration.refresh_models,
             checked=self._count_check,
         )
-        policies = PolicyRegistry(self.registry, config, default=config.policy)
+        policies = PolicyRegistry(
+            self.registry,
+            PolicyContext(config, metrics=self.metrics, reports=LoadReports()),
+            default=config.policy,
+        )
         key = SharedKey(config.api_key) if config.api_key else None
         self.backend = HttpBackend(
             registry=self.registry,

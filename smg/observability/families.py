@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from smg.observability.metrics import BoundedLabels, Registry
+from smg.observability.metrics import BoundedLabels, CounterFamily, Registry
 
 # 10 us to 100 ms in steps 1-2-5.
 OVERHEAD_BUCKETS = (
     *(0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005),
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
 )
+RATIO_BUCKETS = tuple(step / 10 for step in range(1, 11))
 LOOP_DELAY_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 _ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
@@ -35,6 +36,7 @@ class GatewayMetrics:
         self._edge(registry, durations)
         self._router(registry, durations)
         self._workers(registry)
+        self._policies(registry)
         self._process(registry)
 
     def _edge(self, registry: Registry, durations: tuple[float, ...] | None) -> None:
@@ -141,6 +143,47 @@ class GatewayMetrics:
             "smg_worker_errors_total",
             "Attempts that ended with a 5xx or a transport error.",
             (*_WORKER, "error_type"),
+        )
+
+    def _policies(self, registry: Registry) -> None:
+        def branches(policy: str) -> CounterFamily:
+            return registry.counter(
+                f"smg_{policy}_policy_branch_total",
+                f"Decisions of the policy {policy}, by the rule that made them.",
+                ("branch",),
+            )
+
+        self.cache_aware_branch = branches("cache_aware")
+        self.consistent_hashing_branch = branches("consistent_hashing")
+        self.manual_branch = branches("manual")
+        self.prefix_hash_branch = branches("prefix_hash")
+        self.cache_aware_matched_ratio = registry.histogram(
+            "smg_cache_aware_matched_ratio",
+            "Share of the prompt that a worker was found to hold.",
+            (),
+            RATIO_BUCKETS,
+        )
+        self.cache_tree_chars = registry.gauge(
+            "smg_cache_tree_chars", "Characters in the routing tree, over all workers.", ("model",)
+        )
+        self.cache_tree_tokens = registry.gauge(
+            "smg_cache_tree_tokens", "Tokens in the routing tree, over all workers.", ("model",)
+        )
+        self.cache_tree_tenants = registry.gauge(
+            "smg_cache_tree_tenants",
+            "Workers that hold something in the routing tree.",
+            ("model", "tree"),
+        )
+        self.manual_cache_entries = registry.gauge(
+            "smg_manual_policy_cache_entries", "Remembered routing keys."
+        )
+        self.routing_key_source = registry.counter(
+            "smg_routing_key_source_total", "Where a request's routing key came from.", ("source",)
+        )
+        self.worker_routing_keys_active = registry.gauge(
+            "smg_worker_routing_keys_active",
+            "Distinct routing keys with requests in flight on the worker.",
+            ("worker",),
         )
 
     def _process(self, registry: Registry) -> None:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import sys
 
 from smg.observability.exposition import number
-from smg.observability.families import LOOP_DELAY_BUCKETS, OVERHEAD_BUCKETS, GatewayMetrics
+from smg.observability.families import (
+    LOOP_DELAY_BUCKETS,
+    OVERHEAD_BUCKETS,
+    RATIO_BUCKETS,
+    GatewayMetrics,
+)
 from smg.observability.metrics import (
     DURATION_BUCKETS,
     AnyFamily,
@@ -46,6 +51,7 @@ _BUCKETS = {
     DURATION_BUCKETS: "durations",
     OVERHEAD_BUCKETS: "overhead",
     LOOP_DELAY_BUCKETS: "event loop delay",
+    RATIO_BUCKETS: "shares",
 }
 
 

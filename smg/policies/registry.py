@@ -10,14 +10,11 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from smg.core.errors import ConfigError
-from smg.policies.base import Policy
+from smg.policies.base import Policy, PolicyContext
 from smg.workers import UNKNOWN_MODEL, Worker, WorkerEvent, WorkerRegistry
-
-if TYPE_CHECKING:
-    from smg.config.settings import RouterConfig
 
 log = logging.getLogger(__name__)
 
@@ -34,46 +31,81 @@ def canonical_name(name: str) -> str | None:
     return _SPELLINGS.get(name.strip().lower().replace("_", "").replace("-", ""))
 
 
-def create(name: str, config: RouterConfig) -> Policy:
+def create(name: str, context: PolicyContext) -> Policy:
     """A new instance with the operator's parameters; ConfigError for an unknown name."""
     canonical = canonical_name(name)
     if canonical is None:
         raise ConfigError([f"--policy: unknown policy {name!r}, choose from {', '.join(POLICIES)}"])
     module, _, attribute = POLICIES[canonical].partition(":")
     policy_class: type[Policy] = getattr(importlib.import_module(module), attribute)
-    return policy_class.from_config(config)
+    return policy_class.create(context)
 
 
 class PolicyRegistry:
-    """Policies by model; follows the worker registry and forgets what it forgets."""
+    """Policies by model; follows the worker registry and forgets what it forgets.
+
+    `context` is what every policy is built on, but for the model.
+    """
 
     def __init__(
         self,
         workers: WorkerRegistry,
-        config: RouterConfig,
+        context: PolicyContext,
         *,
         default: str,
-        make: Callable[[str, RouterConfig], Policy] = create,
+        make: Callable[[str, PolicyContext], Policy] = create,
     ) -> None:
         self._workers = workers
-        self._config = config
+        self._context = context
         self._default = default
         self._make = make
         self._policies: dict[str, Policy] = {}
         self._hinted: set[str] = set()
-        make(default, config)  # an unknown name ends start-up, not the first request
+        #: whether the default policy reads load reports: known before any model is used
+        self._default_needs_loads = make(default, context).needs_loads  # unknown name: start fails
         for worker in workers.all():
             self._follow_hint(worker)
-        self.close = workers.subscribe(self._on_event)
+        self._unsubscribe = workers.subscribe(self._on_event)
 
     def for_model(self, model: str) -> Policy:
         """The policy of a model; one dictionary look-up once the model was used."""
         policy = self._policies.get(model)
         if policy is None:
-            policy = self._make(self._default, self._config)
             # Names that nobody serves come from clients and are without number: not kept.
-            if self._known(model):
-                self._policies[model] = policy
+            if not self._known(model):
+                return self._make(self._default, replace(self._context, model=model))
+            policy = self._adopt(model, self._default)
+        return policy
+
+    @property
+    def needs_loads(self) -> bool:
+        """Whether any policy in use reads load reports."""
+        return self._default_needs_loads or any(
+            policy.needs_loads for policy in self._policies.values()
+        )
+
+    def tick(self) -> None:
+        """Let every policy sweep."""
+        for policy in self._policies.values():
+            policy.tick()
+
+    def close(self) -> None:
+        """Follow the registry no longer."""
+        self._unsubscribe()
+        for policy in self._policies.values():
+            policy.close()
+        self._policies.clear()
+
+    def _adopt(self, model: str, name: str) -> Policy:
+        """A new policy for a model, told of every worker that serves it."""
+        policy = self._make(name, replace(self._context, model=model))
+        old = self._policies.get(model)
+        if old is not None:
+            old.close()
+        self._policies[model] = policy
+        for worker in self._workers.all():
+            if _serves(worker, model):
+                policy.worker_added(worker)
         return policy
 
     def _known(self, model: str) -> bool:
@@ -88,8 +120,13 @@ class PolicyRegistry:
             if policy is not None:
                 policy.worker_removed(worker)
                 if not self._known(model):
+                    policy.close()
                     del self._policies[model]
                     self._hinted.discard(model)
+        for model in event.joined:
+            policy = self._policies.get(model)
+            if policy is not None:
+                policy.worker_added(worker)
         if event.kind in ("added", "models"):
             self._follow_hint(worker)
 
@@ -110,4 +147,8 @@ class PolicyRegistry:
                 )
                 continue
             self._hinted.add(model)
-            self._policies[model] = self._make(hint, self._config)
+            self._adopt(model, hint)
+
+
+def _serves(worker: Worker, model: str) -> bool:
+    return model == UNKNOWN_MODEL or model in worker.model_ids

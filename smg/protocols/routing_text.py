@@ -56,6 +56,19 @@ def routing_key(
     return None
 
 
+def request_key(data: dict[str, Any]) -> bytes | None:
+    """The body's `rid`, of a batch the first; None if there is none or it is no usable text."""
+    rid = data.get("rid")
+    if rid.__class__ is list and rid:
+        rid = rid[0]
+    if rid.__class__ is not str or not rid:
+        return None
+    try:
+        return rid.encode()
+    except UnicodeEncodeError:
+        return None
+
+
 def _is_utf8(value: bytes) -> bool:
     if value.isascii():
         return True

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smg._speedups.loads import TABLE, LoadTable
 from smg.core import ids
 from smg.workers.url import parse_worker_url
 
@@ -43,24 +44,25 @@ class Worker:
 
     `url` is canonical (`smg.workers.url`), `address` the same in bytes, ready for a header.
     `models` empty means that none is known: the worker then serves only requests for the wildcard
-    model. `transport` belongs to the backend that reaches the worker.
+    model. `transport` belongs to the backend that reaches the worker. `load` and `cost` live in a
+    table, under the worker's `slot`: who compares many workers reads them there.
     """
 
     __slots__ = (
         "__weakref__",
+        "_table",
         "address",
         "api_key",
         "base_path",
         "connection_mode",
-        "cost",
         "host",
         "id",
         "labels",
-        "load",
         "models",
         "port",
         "priority",
         "runtime",
+        "slot",
         "status",
         "tls",
         "transport",
@@ -81,6 +83,7 @@ class Worker:
         labels: Mapping[str, str] | None = None,
         priority: int = 50,
         cost: float = 1.0,
+        table: LoadTable = TABLE,
     ) -> None:
         address = parse_worker_url(url)
         self.id = id or ids.uuid7()
@@ -97,9 +100,10 @@ class Worker:
         self.api_key = api_key
         self.labels: dict[str, str] = dict(labels or {})
         self.priority = priority
+        self._table = table
+        self.slot = table.attach()
         self.cost = cost
         self.status = WorkerStatus.PENDING
-        self.load = 0
         self.transport: Any = None
 
     @property
@@ -114,14 +118,35 @@ class Worker:
         """What the API calls healthy: the status is `ready`."""
         return self.status is WorkerStatus.READY
 
+    @property
+    def load(self) -> int:
+        """Requests in flight through this gateway."""
+        return self._table.load(self.slot)
+
+    @load.setter
+    def load(self, value: int) -> None:
+        self._table.set_load(self.slot, value)
+
+    @property
+    def cost(self) -> float:
+        """What the load is multiplied with wherever loads are compared; above 0."""
+        return self._table.cost(self.slot)
+
+    @cost.setter
+    def cost(self, value: float) -> None:
+        self._table.set_cost(self.slot, value)
+
     def acquire(self) -> None:
         """One more request in flight on this worker."""
-        self.load += 1
+        self._table.acquire(self.slot)
 
     def release(self) -> None:
         """One request fewer; a surplus call is ignored rather than counted below zero."""
-        if self.load > 0:
-            self.load -= 1
+        self._table.release(self.slot)
+
+    def __del__(self) -> None:
+        # Whoever has a request in flight holds the worker, so no count can reach a later owner.
+        self._table.detach(self.slot)
 
     def __repr__(self) -> str:
         return f"<Worker {self.url} {self.status.value} load={self.load}>"

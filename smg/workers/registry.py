@@ -25,12 +25,14 @@ EventKind = Literal["added", "removed", "status", "models"]
 class WorkerEvent:
     """Something changed; the registry already shows the new state.
 
-    `left` names the groups the worker is no longer part of (kinds `removed` and `models`).
+    `left` names the groups the worker is no longer part of (kinds `removed` and `models`),
+    `joined` those it is now part of (kinds `added` and `models`).
     """
 
     kind: EventKind
     worker: Worker
     left: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
 
 
 class DuplicateWorker(ValueError):
@@ -125,8 +127,9 @@ class WorkerRegistry:
         self._order[worker.id] = self._registered
         self._registered += 1
         self._all = (*self._all, worker)
-        self._join(worker, _group_names(worker))
-        self._publish(WorkerEvent("added", worker))
+        joined = _group_names(worker)
+        self._join(worker, joined)
+        self._publish(WorkerEvent("added", worker, joined=joined))
 
     def remove(self, worker_id: str) -> Worker | None:
         """Forget a worker. Requests that run on it go on."""
@@ -158,9 +161,10 @@ class WorkerRegistry:
         worker.models = tuple(cards)
         after = _group_names(worker)
         left = tuple(name for name in before if name not in after)
+        joined = tuple(name for name in after if name not in before)
         self._leave(worker, left)
-        self._join(worker, tuple(name for name in after if name not in before))
-        self._publish(WorkerEvent("models", worker, left))
+        self._join(worker, joined)
+        self._publish(WorkerEvent("models", worker, left, joined))
         return True
 
     def availability_changed(self, worker: Worker) -> None:

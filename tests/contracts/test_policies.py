@@ -6,48 +6,44 @@ A new policy is covered by its row in `smg.policies.registry.POLICIES`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smg.config.settings import RouterConfig
-from smg.policies.base import Policy
+from smg.policies.base import Policy, PolicyContext
 from smg.policies.registry import POLICIES, canonical_name, create
 from smg.workers import Worker, WorkerStatus
+from tests.doubles import routing
 
-CONFIG = RouterConfig()
-FLEET = [Worker(f"http://w{number}:1") for number in range(8)]
+FLEET = tuple(Worker(f"http://w{number}:1") for number in range(8))
 for _worker in FLEET:
     _worker.status = WorkerStatus.READY
 
 
-class View:
+class View(routing.View):
     """A request without anything a policy could hold on to; text and tokens must not be needed."""
 
-    model = "m"
-    headers: list[tuple[bytes, bytes]]
-
     def __init__(self, text: str = "") -> None:
-        self.headers = []
-        self._text = text
+        super().__init__(text)
         self.asked_for_text = False
 
     def text(self) -> str:
         self.asked_for_text = True
-        return self._text
+        return super().text()
 
-    def tokens(self) -> Sequence[int] | None:
-        return None
 
-    def routing_key(self) -> bytes | None:
-        return None
+def make(name: str) -> Policy:
+    """The policy, told of the whole fleet."""
+    policy = create(name, PolicyContext())
+    for worker in FLEET:
+        policy.worker_added(worker)
+    return policy
 
 
 @pytest.fixture(params=sorted(POLICIES))
 def policy(request: pytest.FixtureRequest) -> Policy:
-    return create(request.param, CONFIG)
+    return make(request.param)
 
 
 def test_the_table_names_what_it_loads(policy: Policy) -> None:
@@ -77,7 +73,7 @@ def test_the_only_worker_is_picked(policy: Policy) -> None:
 def test_picks_one_of_the_candidates_however_they_change(
     name: str, changes: list[tuple[set[int], str]]
 ) -> None:
-    policy = create(name, CONFIG)
+    policy = make(name)
     for members, text in changes:
         workers = tuple(FLEET[number] for number in sorted(members))
         picked = policy.select(workers, View(text))
@@ -94,11 +90,9 @@ def test_a_removed_worker_is_forgotten(policy: Policy) -> None:
 
 
 def test_candidates_and_workers_are_not_changed(policy: Policy) -> None:
-    workers = list(FLEET)
-    loads = [worker.load for worker in workers]
-    policy.select(workers, View("text"))
-    assert workers == FLEET
-    assert [worker.load for worker in workers] == loads
+    loads = [worker.load for worker in FLEET]
+    policy.select(FLEET, View("text"))
+    assert [worker.load for worker in FLEET] == loads
 
 
 def test_text_is_asked_for_only_by_policies_that_say_so(policy: Policy) -> None:
@@ -108,8 +102,8 @@ def test_text_is_asked_for_only_by_policies_that_say_so(policy: Policy) -> None:
 
 
 def test_instances_share_nothing(policy: Policy) -> None:
-    first, second = create("round_robin", CONFIG), create("round_robin", CONFIG)
-    other = create(policy.name, CONFIG)
+    first, second = make("round_robin"), make("round_robin")
+    other = make(policy.name)
     before = [first.select(FLEET, View()) for _ in range(3)]
     for _ in range(5):
         other.select(FLEET, View())

@@ -82,6 +82,10 @@ class Relay:
         """The first usable routing-key header."""
         return routing_text.routing_key(self.headers)
 
+    def request_key(self) -> bytes | None:
+        """The body's own request id."""
+        return routing_text.request_key(self.body.data)
+
     # -- dispatch ---------------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
-from smg.policies.base import Policy
+from smg.policies.base import Policy, PolicyContext
 from smg.policies.registry import PolicyRegistry, canonical_name, create
 from smg.workers import ModelCard, Worker, WorkerRegistry
 from tests.contracts.test_policies import View
 
-CONFIG = RouterConfig()
+CONTEXT = PolicyContext()
 
 
 class Watched(Policy):
@@ -42,15 +41,15 @@ def test_names() -> None:
     assert canonical_name("round-robin") == "round_robin"
     assert canonical_name("nonsense") is None
     with pytest.raises(ConfigError, match="nonsense"):
-        create("nonsense", CONFIG)
+        create("nonsense", CONTEXT)
     with pytest.raises(ConfigError):
-        PolicyRegistry(WorkerRegistry(), CONFIG, default="nonsense")
+        PolicyRegistry(WorkerRegistry(), CONTEXT, default="nonsense")
 
 
 def test_each_model_has_its_own_turn() -> None:
     workers = WorkerRegistry()
     fleet = (add(workers, 1, "a", "b"), add(workers, 2, "a", "b"))
-    policies = PolicyRegistry(workers, CONFIG, default="round_robin")
+    policies = PolicyRegistry(workers, CONTEXT, default="round_robin")
     assert policies.for_model("a") is policies.for_model("a")
     assert policies.for_model("a").select(fleet, View()) is fleet[0]
     assert policies.for_model("b").select(fleet, View()) is fleet[0]
@@ -58,14 +57,14 @@ def test_each_model_has_its_own_turn() -> None:
 
 
 def test_names_nobody_serves_are_not_kept() -> None:
-    policies = PolicyRegistry(WorkerRegistry(), CONFIG, default="random")
+    policies = PolicyRegistry(WorkerRegistry(), CONTEXT, default="random")
     assert policies.for_model("made-up") is not policies.for_model("made-up")
 
 
 def test_the_first_hint_decides(caplog: pytest.LogCaptureFixture) -> None:
     workers = WorkerRegistry()
     first = add(workers, 1, "m")
-    policies = PolicyRegistry(workers, CONFIG, default="random")
+    policies = PolicyRegistry(workers, CONTEXT, default="random")
     assert policies.for_model("m").name == "random"
     add(workers, 2, "m", policy="made_up")
     assert policies.for_model("m").name == "random"
@@ -81,14 +80,14 @@ def test_the_first_hint_decides(caplog: pytest.LogCaptureFixture) -> None:
 def test_hints_of_workers_that_were_there_before() -> None:
     workers = WorkerRegistry()
     add(workers, 1, "m", policy="passthrough")
-    policies = PolicyRegistry(workers, CONFIG, default="random")
+    policies = PolicyRegistry(workers, CONTEXT, default="random")
     assert policies.for_model("m").name == "passthrough"
 
 
 def test_a_model_without_workers_loses_its_policy() -> None:
     workers = WorkerRegistry()
     first, second = add(workers, 1, "m", policy="passthrough"), add(workers, 2, "m")
-    policies = PolicyRegistry(workers, CONFIG, default="random")
+    policies = PolicyRegistry(workers, CONTEXT, default="random")
     workers.remove(first.id)
     assert policies.for_model("m").name == "passthrough"
     workers.remove(second.id)
@@ -100,7 +99,7 @@ def test_policies_are_told_who_left() -> None:
     workers = WorkerRegistry()
     first, second = add(workers, 1, "m"), add(workers, 2, "m")
     policies = PolicyRegistry(
-        workers, CONFIG, default="watched", make=lambda name, config: Watched()
+        workers, CONTEXT, default="watched", make=lambda name, context: Watched()
     )
     policy, wildcard = policies.for_model("m"), policies.for_model("unknown")
     assert isinstance(policy, Watched)

@@ -8,7 +8,7 @@ makes the tests load the plain sources.
 
 from __future__ import annotations
 
-MODULES = ("checks", "framing", "head", "loads", "request_head")
+MODULES = ("checks", "framing", "head", "loads", "request_head", "scores")
 TYPED = (
     "smg.core.deadlines",
     "smg.core.ids",
@@ -25,8 +25,11 @@ TYPED = (
     "smg.wire.head",
     "smg.backends.http.context",
     "smg.backends.http.headers",
+    "smg.backends.http.lane",
     "smg.backends.http.proxy",
     "smg.backends.http.relay",
     "smg.backends.http.series",
     "smg.backends.http.target",
+    "smg.workers.group",
+    "smg.workers.model",
 )

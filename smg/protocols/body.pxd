@@ -1,4 +1,6 @@
 # C types of body.py.
 cdef class CheckedBody:
-    cdef public object model, data, raw
+    cdef public str model
+    cdef public dict data
+    cdef public bytes raw
     cdef public bint stream

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from smg.workers.group import ModelGroup
 from smg.workers.model import UNKNOWN_MODEL, ModelCard, Worker, WorkerStatus
-from smg.workers.registry import DuplicateWorker, ModelGroup, WorkerEvent, WorkerRegistry
+from smg.workers.registry import DuplicateWorker, WorkerEvent, WorkerRegistry
 from smg.workers.reports import LoadReport, LoadReports, RankLoad
 from smg.workers.selection import candidates, is_available, model_not_found, no_available_workers
 from smg.workers.url import WorkerAddress, parse_worker_url

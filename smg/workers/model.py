@@ -48,28 +48,6 @@ class Worker:
     table, under the worker's `slot`: who compares many workers reads them there.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_table",
-        "address",
-        "api_key",
-        "base_path",
-        "connection_mode",
-        "host",
-        "id",
-        "labels",
-        "models",
-        "port",
-        "priority",
-        "runtime",
-        "slot",
-        "status",
-        "tls",
-        "transport",
-        "url",
-        "worker_type",
-    )
-
     def __init__(
         self,
         url: str,

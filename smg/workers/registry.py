@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smg.workers.group import ModelGroup
 from smg.workers.model import UNKNOWN_MODEL, ModelCard, Worker, WorkerStatus
-from smg.workers.selection import is_available
 from smg.workers.url import normalise
 
 log = logging.getLogger(__name__)
@@ -37,26 +37,6 @@ class WorkerEvent:
 
 class DuplicateWorker(ValueError):
     """A worker with this id or URL is registered already."""
-
-
-class ModelGroup:
-    """All workers of one model, role and transport, in registration order."""
-
-    __slots__ = ("available", "model", "workers")
-
-    def __init__(self, model: str) -> None:
-        self.model = model
-        self.workers: tuple[Worker, ...] = ()
-        self.available: tuple[Worker, ...] = ()
-
-    def replace(self, workers: tuple[Worker, ...]) -> None:
-        """Take over new members."""
-        self.workers = workers
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Ask every member again whether it is available."""
-        self.available = tuple(worker for worker in self.workers if is_available(worker))
 
 
 Pool = dict[str, ModelGroup]  # the groups of one role and transport, by model

@@ -1,5 +1,6 @@
 # C types of context.py: what every relay reads.
 from smg.backends.http.headers cimport ForwardRules
+from smg.backends.http.lane cimport Lane
 from smg.backends.http.series cimport BackendSeries
 from smg.core.deadlines cimport DeadlineQueue
 
@@ -11,4 +12,4 @@ cdef class RelayContext:
     cdef public DeadlineQueue deadlines, first_byte
     cdef public dict _lanes
 
-    cpdef tuple lane(self, model)
+    cpdef Lane lane(self, model)

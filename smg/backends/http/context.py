@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from smg.backends.http.lane import Lane
 from smg.backends.http.series import BackendSeries
 from smg.backends.http.watch import StreamWatch
 from smg.core.deadlines import DeadlineQueue, Ticker
@@ -14,10 +15,9 @@ from smg.workers.selection import model_not_found
 if TYPE_CHECKING:
     from smg.backends.http.headers import ForwardRules
     from smg.observability.families import GatewayMetrics
-    from smg.policies.base import Policy
     from smg.policies.registry import PolicyRegistry
     from smg.upstream.client import HttpClient
-    from smg.workers import ModelGroup, Worker, WorkerEvent, WorkerRegistry
+    from smg.workers import Worker, WorkerEvent, WorkerRegistry
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ class RelayContext:
         self.deadlines = DeadlineQueue(ticker, settings.request_timeout, timed_out)
         self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, timed_out)
         self.watch = StreamWatch(ticker, settings.sse_keepalive, settings.idle_timeout)
-        #: model → its group of workers and its policy; emptied whenever the fleet changes
-        self._lanes: dict[str, tuple[ModelGroup, Policy]] = {}
+        #: by model; emptied whenever the fleet changes
+        self._lanes: dict[str, Lane] = {}
         self.close = registry.subscribe(self._fleet_changed)
 
-    def lane(self, model: str) -> tuple[ModelGroup, Policy]:
+    def lane(self, model: str) -> Lane:
         """The workers of a model and the policy that picks among them. Raises NotFoundError."""
         lane = self._lanes.get(model)
         if lane is None:
             group = self.registry.group(model)
             if group is None:
                 raise model_not_found(model)
-            lane = self._lanes[model] = (group, self.policies.for_model(model))
+            lane = self._lanes[model] = Lane(group, self.policies.for_model(model), self.series)
         return lane
 
     def _fleet_changed(self, event: WorkerEvent) -> None:

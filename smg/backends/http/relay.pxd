@@ -2,8 +2,10 @@
 from smg._speedups.head cimport ReplyHead
 from smg.backends.http.context cimport RelayContext
 from smg.backends.http.series cimport RelaySeries
+from smg.protocols.body cimport CheckedBody
 from smg.server.exchange cimport Exchange
 from smg.upstream.connection cimport UpstreamConnection
+from smg.workers.model cimport Worker
 
 
 cdef class Relay:
@@ -13,7 +15,9 @@ cdef class Relay:
     cdef public RelaySeries _series
     cdef public RelayContext backend
     cdef public UpstreamConnection conn
-    cdef public object _worker, body, model, endpoint, path
+    cdef public Worker _worker
+    cdef public CheckedBody body
+    cdef public str model, endpoint, path
     cdef public Exchange exchange
     cdef public list headers
     cdef public int quiet, _status

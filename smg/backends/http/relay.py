@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from smg._speedups.head import ReplyHead
     from smg.backends.http.context import RelayContext
     from smg.backends.http.series import RelaySeries
-    from smg.protocols import CheckedBody
+    from smg.protocols.body import CheckedBody
     from smg.server.exchange import Exchange
     from smg.upstream.connection import UpstreamConnection
-    from smg.workers import Worker
+    from smg.workers.model import Worker
 
 log = logging.getLogger(__name__)
 
@@ -91,21 +91,19 @@ class Relay:
     def start(self) -> None:
         """Choose a worker and send. Raises GatewayError while nothing was taken yet."""
         backend = self.backend
-        all_series = backend.series
         try:
-            group, policy = backend.lane(self.model)
-            available = group.available
-            worker = policy.select(available, self) if available else None
+            lane = backend.lane(self.model)
+            available = lane.group.available
+            worker = lane.policy.select(available, self) if available else None
             if worker is None:
                 raise no_available_workers()
         except GatewayError as error:
-            if all_series is not None:
+            if backend.series is not None:
                 self._count_refused(error)
             raise
-        if all_series is not None:
-            self._series = series = all_series.relay(
-                self.model, self.endpoint, self.body.stream, policy.name
-            )
+        series = lane.series(self.endpoint, self.body.stream)
+        if series is not None:
+            self._series = series
             series.requests.inc()
             series.selections.inc()
         self.exchange.consumer = self
@@ -120,7 +118,7 @@ class Relay:
         # already.
         model, policy = "other", "none"
         if error.status != 404:
-            model, policy = self.model, self.backend.lane(self.model)[1].name
+            model, policy = self.model, self.backend.lane(self.model).policy.name
         series = self.backend.series.relay(model, self.endpoint, self.body.stream, policy)
         series.requests.inc()
         series.failed(error.status)
@@ -128,7 +126,7 @@ class Relay:
 
     def _acquire(self, fresh: bool) -> None:
         assert self._worker is not None
-        conn = target_of(self._worker, self.backend.client).pool.acquire(self, fresh=fresh)
+        conn = target_of(self._worker, self.backend.client).pool.acquire(self, fresh)
         if conn is not None:
             self._send(conn)
 

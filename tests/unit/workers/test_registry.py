@@ -15,7 +15,7 @@ from smg.workers import (
     WorkerStatus,
     candidates,
 )
-from smg.workers import registry as registry_module
+from smg.workers import group as group_module
 
 
 def make(number: int, *models: str, **fields: str) -> Worker:
@@ -166,7 +166,7 @@ def test_a_look_up_does_not_look_at_the_fleet(monkeypatch: pytest.MonkeyPatch) -
         asked += 1
         return worker.status is WorkerStatus.READY
 
-    monkeypatch.setattr(registry_module, "is_available", counting)
+    monkeypatch.setattr(group_module, "is_available", counting)
     registry = WorkerRegistry()
     for number in range(1000):
         worker = make(number, f"m{number % 100}")

@@ -1,0 +1,35 @@
+"""One model's way through the gateway: its workers, its policy and its metric children.
+
+Made when a model is first used and thrown away when the fleet changes, so that a request does one
+dictionary look-up for all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smg.backends.http.series import BackendSeries, RelaySeries
+    from smg.policies.base import Policy
+    from smg.workers.group import ModelGroup
+
+
+class Lane:
+    """See the module."""
+
+    def __init__(self, group: ModelGroup, policy: Policy, all_series: BackendSeries | None) -> None:
+        self.group = group
+        self.policy = policy
+        self._all_series = all_series
+        #: by endpoint: RelaySeries of plain and of streamed answers
+        self._plain: dict[str, RelaySeries] = {}
+        self._streamed: dict[str, RelaySeries] = {}
+
+    def series(self, endpoint: str, stream: bool) -> RelaySeries | None:
+        """The metric children of one kind of request; None if nothing is counted."""
+        known = self._streamed if stream else self._plain
+        series = known.get(endpoint)
+        if series is None and self._all_series is not None:
+            series = self._all_series.relay(self.group.model, endpoint, stream, self.policy.name)
+            known[endpoint] = series
+        return series

@@ -1,0 +1,17 @@
+# C types of model.py: every request reads its worker.
+from libc.stdint cimport uint32_t
+
+from smg._speedups.loads cimport LoadTable
+
+
+cdef class Worker:
+    cdef object __weakref__
+    cdef LoadTable _table
+    cdef readonly uint32_t slot
+    cdef public bytes address
+    cdef public bint tls
+    cdef public object api_key, base_path, connection_mode, host, id, labels, models, port, priority, runtime
+    cdef public object status, transport, url, worker_type
+
+    cpdef object acquire(self)
+    cpdef object release(self)

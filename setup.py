@@ -14,9 +14,13 @@ lists = runpy.run_path(os.path.join(os.path.dirname(__file__), "smg/_speedups/__
 sources = {f"smg._speedups.{name}": f"smg/_speedups/{name}.pyx" for name in lists["MODULES"]}
 sources.update({name: name.replace(".", "/") + ".py" for name in lists["TYPED"]})
 
+CORES = os.cpu_count() or 1
+
 setup(
+    options={"build_ext": {"parallel": CORES}},
     ext_modules=cythonize(
         [Extension(name, [path], extra_compile_args=FLAGS) for name, path in sources.items()],
+        nthreads=CORES if CORES > 1 else 0,
         annotate=DEBUG,
         force=DEBUG,
         compiler_directives={

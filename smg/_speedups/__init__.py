@@ -8,7 +8,21 @@ makes the tests load the plain sources.
 
 from __future__ import annotations
 
-MODULES = ("checks", "framing", "head", "loads", "request_head", "scores")
+MODULES = (
+    "checks",
+    "extents",
+    "framing",
+    "head",
+    "loads",
+    "placement",
+    "radix",
+    "radix_check",
+    "radix_core",
+    "radix_nodes",
+    "request_head",
+    "ring",
+    "scores",
+)
 TYPED = (
     "smg.core.deadlines",
     "smg.core.ids",

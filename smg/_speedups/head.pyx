@@ -188,7 +188,8 @@ cpdef ReplyHead parse_reply_head(bytes data, Py_ssize_t end, int max_headers):
         elif name_size == 7:
             kept = not (same(p + name_begin, 7, "trailer", 7) or same(p + name_begin, 7, "upgrade", 7))
         elif name_size == 22:
-            kept = not same(p + name_begin, 22, "x-smg-routed-worker-id", 22)
+            kept = not (same(p + name_begin, 22, "x-smg-routed-worker-id", 22)
+                        or same(p + name_begin, 22, "x-smg-routing-decision", 22))
         elif name_size == 2:
             kept = not same(p + name_begin, 2, "te", 2)
         elif name_size == 4:

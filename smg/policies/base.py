@@ -13,8 +13,9 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from smg._speedups.loads import TABLE, LoadTable
 from smg.config.settings import RouterConfig
 from smg.workers import UNKNOWN_MODEL, LoadReports
 
@@ -30,6 +31,9 @@ class RoutingView(Protocol):
 
     model: str
     headers: list[tuple[bytes, bytes]]
+    #: a number that the policy notes in `select` and finds again in `first_byte` and `ended`; by
+    #: then the prompt is gone
+    ticket: int
 
     def text(self) -> str:
         """The prompt, flattened for routing; empty if there is none."""
@@ -53,7 +57,8 @@ class PolicyContext:
     """What a policy may build on. Everything has a default, so that tests need little.
 
     `leg` is `single`, `prefill` or `decode`. `reports` is shared by all policies and filled by the
-    load monitor; `clock` gives seconds, monotonic.
+    load monitor; `loads` has the requests in flight by `worker.slot`; `clock` gives seconds,
+    monotonic.
     """
 
     config: RouterConfig = field(default_factory=RouterConfig)
@@ -61,6 +66,7 @@ class PolicyContext:
     leg: str = "single"
     metrics: GatewayMetrics | None = None
     reports: LoadReports = field(default_factory=LoadReports)
+    loads: LoadTable = TABLE
     random: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
 
@@ -71,11 +77,13 @@ class Policy(abc.ABC):
     The class attributes tell callers what to prepare; they never test for a class.
     """
 
-    name: ClassVar[str]
+    name: str
     #: reads `view.text()`: prefill/decode extracts it only then
-    needs_text: ClassVar[bool] = False
-    #: wants to hear of every end of a request through `ended`
-    tracks_requests: ClassVar[bool] = False
+    needs_text: bool = False
+    #: wants to hear through `ended` of the end of every request
+    tracks_requests: bool = False
+    #: wants to hear through `first_byte` when an answer begins
+    tracks_first_byte: bool = False
     #: reads load reports: the load monitor polls while such a policy is in use
     needs_loads: bool = False
 
@@ -97,8 +105,13 @@ class Policy(abc.ABC):
         by identity.
         """
 
+    def first_byte(self, worker: Worker, view: RoutingView) -> None:  # noqa: B027
+        """The first byte of the answer's body came from `worker`, or never will. Once per request
+        that `select` gave to a worker, before `ended`.
+        """
+
     def ended(self, worker: Worker, view: RoutingView) -> None:  # noqa: B027 - only trackers care
-        """A request that `select` gave to `worker` is over, however it ended."""
+        """A request that `select` gave to `worker` is over, however it ended. Once per request."""
 
     def worker_added(self, worker: Worker) -> None:  # noqa: B027 - most policies keep nothing
         """A worker now serves the model, whatever its health. Called in registration order."""

@@ -7,22 +7,31 @@ worker with a label `policy=<name>` overrides the default for its models (routin
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from smg.core.errors import ConfigError
 from smg.policies.base import Policy, PolicyContext
+from smg.policies.loading import build, offered
 from smg.workers import UNKNOWN_MODEL, Worker, WorkerEvent, WorkerRegistry
 
 log = logging.getLogger(__name__)
 
 POLICIES: dict[str, str] = {
+    "bucket": "smg.policies.bucket:Bucket",
+    "cache_aware": "smg.policies.cache_aware:CacheAware",
+    "consistent_hashing": "smg.policies.consistent_hashing:ConsistentHashing",
+    "least_load": "smg.policies.least_load:LeastLoad",
+    "manual": "smg.policies.manual:Manual",
     "passthrough": "smg.policies.passthrough:Passthrough",
+    "power_of_two": "smg.policies.power_of_two:PowerOfTwo",
+    "prefix_hash": "smg.policies.prefix_hash:PrefixHash",
     "random": "smg.policies.random_choice:RandomChoice",
     "round_robin": "smg.policies.round_robin:RoundRobin",
 }
+#: these bind keys to workers by themselves: no `--routing-key-override` above them
+_KEYED = ("manual", "consistent_hashing")
 _SPELLINGS = {name.replace("_", ""): name for name in POLICIES}
 
 
@@ -32,13 +41,16 @@ def canonical_name(name: str) -> str | None:
 
 
 def create(name: str, context: PolicyContext) -> Policy:
-    """A new instance with the operator's parameters; ConfigError for an unknown name."""
-    canonical = canonical_name(name)
-    if canonical is None:
-        raise ConfigError([f"--policy: unknown policy {name!r}, choose from {', '.join(POLICIES)}"])
-    module, _, attribute = POLICIES[canonical].partition(":")
-    policy_class: type[Policy] = getattr(importlib.import_module(module), attribute)
-    return policy_class.create(context)
+    """A new instance with the operator's parameters. ConfigError for an unknown name, and for a
+    policy that does not fit.
+    """
+    canonical = canonical_name(name) or name
+    policy = build(canonical, POLICIES, context)
+    if not context.config.routing_key_override or canonical in _KEYED:
+        return policy
+    from smg.policies.override import RoutingKeyOverride
+
+    return RoutingKeyOverride(policy, context)
 
 
 class PolicyRegistry:
@@ -62,7 +74,9 @@ class PolicyRegistry:
         self._policies: dict[str, Policy] = {}
         self._hinted: set[str] = set()
         #: whether the default policy reads load reports: known before any model is used
-        self._default_needs_loads = make(default, context).needs_loads  # unknown name: start fails
+        sample = make(default, context)  # unknown name: start fails
+        self._default_needs_loads = sample.needs_loads
+        sample.close()
         for worker in workers.all():
             self._follow_hint(worker)
         self._unsubscribe = workers.subscribe(self._on_event)
@@ -83,6 +97,10 @@ class PolicyRegistry:
         return self._default_needs_loads or any(
             policy.needs_loads for policy in self._policies.values()
         )
+
+    def load_aware(self) -> list[tuple[str, str]]:
+        """Models in use whose policy reads load reports, each with the name of that policy."""
+        return [(model, p.name) for model, p in self._policies.items() if p.needs_loads]
 
     def tick(self) -> None:
         """Let every policy sweep."""
@@ -137,17 +155,21 @@ class PolicyRegistry:
         for model in worker.model_ids:
             if model in self._hinted:
                 continue
-            if canonical_name(hint) is None:
+            try:
+                # Never a class named by its path: labels may come from the worker.
+                if canonical_name(hint) is None and offered(hint) is None:
+                    raise ConfigError([f"unknown policy {hint!r}"])
+                self._adopt(model, hint)
+            except ConfigError as error:
                 log.warning(
-                    "worker %s asks for unknown policy %r; model %s keeps %s",
+                    "worker %s asks for a policy of its own; model %s keeps %s: %s",
                     worker.url,
-                    hint,
                     model,
                     self._default,
+                    error,
                 )
-                continue
-            self._hinted.add(model)
-            self._adopt(model, hint)
+            else:
+                self._hinted.add(model)
 
 
 def _serves(worker: Worker, model: str) -> bool:

@@ -29,6 +29,11 @@ class RankLoad:
     cache_hit_rate: float | None = None
     utilization: float | None = None
     max_running_requests: int | None = None
+    # Of disaggregated engines only.
+    kv_transfer_latency_ms: float | None = None
+    kv_transfer_speed_gb_s: float | None = None
+    prefill_queue_requests: int | None = None
+    decode_queue_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

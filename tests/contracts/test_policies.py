@@ -35,7 +35,7 @@ class View(routing.View):
 
 def make(name: str) -> Policy:
     """The policy, told of the whole fleet."""
-    policy = create(name, PolicyContext())
+    policy = create(name, PolicyContext(leg="prefill" if name == "bucket" else "single"))
     for worker in FLEET:
         policy.worker_added(worker)
     return policy

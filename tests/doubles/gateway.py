@@ -53,13 +53,15 @@ def free_port() -> int:
 class Gateway:
     """The whole gateway on the running loop; keyword arguments are fields of `RouterConfig`."""
 
-    def __init__(self, *, wait_ready: bool | None = None, **config: Any) -> None:
+    def __init__(
+        self, *, wait_ready: bool | None = None, log_handle: Any = None, **config: Any
+    ) -> None:
         from smg.app.build import Gateway as Product
         from smg.config.settings import RouterConfig
 
         config["worker_urls"] = tuple(config.get("worker_urls", ()))
         self.config = RouterConfig(**{**TEST_DEFAULTS, **config})
-        self.product: Any = Product(self.config)
+        self.product: Any = Product(self.config, log_handle=log_handle)
         self.wait_ready = bool(config["worker_urls"]) if wait_ready is None else wait_ready
 
     async def __aenter__(self) -> Gateway:

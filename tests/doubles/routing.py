@@ -19,6 +19,7 @@ class View:
         model: str = "m",
     ) -> None:
         self.model = model
+        self.ticket = 0
         self.headers = list(headers)
         self._text = text
         self._tokens = tokens

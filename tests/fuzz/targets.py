@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from smg._speedups.framing import CHUNKED, LENGTH, UNTIL_CLOSE, BodyTracker, FramingError
 from smg._speedups.head import HeadError, parse_reply_head
 from tests.fuzz.mutate import cut, mutate
+from tests.property.test_radix import LETTERS, TOKENS, text_twins, token_twins
 from tests.property.test_reply_head import check as check_reply_head
 from tests.unit.server.edge import Edge
 from tests.unit.speedups.framing_plain import PlainError, PlainTracker
@@ -151,4 +153,43 @@ def request(rng: random.Random) -> None:
         raise Failed(f"{type(error).__name__}: {error}", pieces) from error
 
 
-TARGETS = {"framing": framing, "reply_head": reply_head, "request": request}
+def radix(rng: random.Random) -> None:
+    """The routing trees as their plain twin, whole after every step."""
+    sizes = (
+        rng.choice([0, 1, 3, 10, 40, 200, 5000]),
+        rng.choice([1, 2, 5, 1000, 1000]),
+        rng.choice([8, 13, 24, 60, 16380]),
+        rng.choice([0xFFFFFFFF, 0xFFFFFFFF, 0, 1 << 31]),
+    )
+    empty: tuple[int, ...] | str
+    letters: list[Any]
+    if rng.random() < 0.5:
+        twins, empty, letters = text_twins(*sizes), "", rng.sample(LETTERS, rng.randrange(1, 6))
+    else:
+        twins, empty, letters = token_twins(*sizes, rng.randrange(1, 4)), (), TOKENS
+    tenants = rng.choice([1, 3, 12])
+    steps: list[tuple[Any, ...]] = []
+    seen: list[Any] = [empty]
+    try:
+        for _ in range(rng.randrange(1, 40)):
+            prompt = rng.choice(seen) if rng.random() < 0.5 else empty
+            prompt = prompt[: rng.randrange(len(prompt) + 1)]
+            for _ in range(rng.randrange(5)):
+                prompt += rng.choice(letters)
+            seen.append(prompt)
+            step: tuple[Any, ...] = rng.choices(
+                [
+                    ("insert", prompt, rng.randrange(tenants)),
+                    ("match", prompt),
+                    ("remove", rng.randrange(12)),
+                    ("resize", rng.choice([0, 5, 50, 5000])),
+                ],
+                [70, 20, 6, 2],
+            )[0]
+            steps.append(step)
+            getattr(twins, step[0])(*step[1:])
+    except Exception as error:
+        raise Failed(f"{type(error).__name__}: {error}", (sizes, steps)) from error
+
+
+TARGETS = {"framing": framing, "reply_head": reply_head, "request": request, "radix": radix}

@@ -12,7 +12,12 @@ from smg._speedups.framing import CHUNKED, LENGTH, UNTIL_CLOSE
 from smg._speedups.head import HeadError, ReplyHead, parse_reply_head
 from smg.wire.head import HOP_BY_HOP
 
-DROPPED = HOP_BY_HOP | {b"content-length", b"x-request-id", b"x-smg-routed-worker-id"}
+DROPPED = HOP_BY_HOP | {
+    b"content-length",
+    b"x-request-id",
+    b"x-smg-routed-worker-id",
+    b"x-smg-routing-decision",
+}
 
 NAMES = st.sampled_from(
     [
@@ -25,6 +30,7 @@ NAMES = st.sampled_from(
         b"trailer",
         b"set-cookie",
         b"x-smg-routed-worker-id",
+        b"x-smg-routing-decision",
     ]
 ) | st.binary(min_size=1, max_size=6).map(lambda raw: re.sub(rb"[^a-z-]", b"x", raw))
 VALUES = st.sampled_from(

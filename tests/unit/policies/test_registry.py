@@ -111,3 +111,13 @@ def test_policies_are_told_who_left() -> None:
     policies.close()
     workers.remove(second.id)
     assert policy.removed == [first]
+
+
+def test_who_reads_load_reports_is_known_by_model() -> None:
+    workers = WorkerRegistry()
+    first = add(workers, 1, "m", policy="least_load")
+    policies = PolicyRegistry(workers, CONTEXT, default="random")
+    policies.for_model("unknown")
+    assert (policies.needs_loads, policies.load_aware()) == (True, [("m", "least_load")])
+    workers.remove(first.id)
+    assert (policies.needs_loads, policies.load_aware()) == (False, [])

@@ -162,6 +162,7 @@ def test_hop_by_hop_and_our_own_headers_are_left_out():
         b"content-length",
         b"x-request-id",
         b"x-smg-routed-worker-id",
+        b"x-smg-routing-decision",
     ]
     lines = []
     for name in dropped:

@@ -198,6 +198,7 @@ class RouterArgs:
     prefill_queue_timeout_secs: int | None = None
     engine_metrics: bool = False
     service_discovery_protocol: str | None = None
+    explain_routing: bool = False
     header_read_timeout_secs: int = default("header-read-timeout-secs")
     idle_connection_timeout_secs: int = default("idle-connection-timeout-secs")
     upstream_connect_timeout_secs: int = default("upstream-connect-timeout-secs")

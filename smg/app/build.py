@@ -20,10 +20,14 @@ from smg.endpoints import fanout, metrics, probes, responses, routes
 from smg.endpoints.engine_metrics import EngineMetrics
 from smg.endpoints.info import HealthGenerate, WorkerInfo
 from smg.endpoints.models import ModelListing
+from smg.fleet.engine_gauges import EngineGauges
 from smg.fleet.health import HealthMonitor
+from smg.fleet.load_sources import LoadSources
+from smg.fleet.loads import LoadMonitor
 from smg.fleet.readiness import Readiness
 from smg.fleet.registration import Registration
 from smg.fleet.settings import FleetSettings
+from smg.fleet.upkeep import Upkeep
 from smg.observability import process_metrics
 from smg.observability.families import GatewayMetrics
 from smg.observability.loop_canary import LoopCanary
@@ -103,11 +107,24 @@ class Gateway:
             recovered=registration.refresh_models,
             checked=self._count_check,
         )
+        reports = LoadReports()
         policies = PolicyRegistry(
             self.registry,
-            PolicyContext(config, metrics=self.metrics, reports=LoadReports()),
+            PolicyContext(config, metrics=self.metrics, reports=reports),
             default=config.policy,
         )
+        sources = LoadSources(self.registry, self.upstream)
+        loads = LoadMonitor(
+            self.registry,
+            sources,
+            reports,
+            loop,
+            interval=config.load_monitor_interval,
+            needed=lambda: config.engine_metrics or policies.needs_loads,
+            load_aware=policies.load_aware,
+            gauges=EngineGauges(self.metrics) if config.engine_metrics else None,
+        )
+        upkeep = Upkeep(policies.tick, loop, config.eviction_interval)
         key = SharedKey(config.api_key) if config.api_key else None
         self.backend = HttpBackend(
             registry=self.registry,
@@ -119,6 +136,8 @@ class Gateway:
                 first_byte_timeout=config.upstream_first_byte_timeout_secs,
                 idle_timeout=config.upstream_idle_timeout_secs,
                 sse_keepalive=config.sse_keepalive_secs,
+                key_headers=tuple(name.encode() for name in config.routing_key_headers),
+                explain=config.explain_routing,
             ),
             forward=ForwardRules(
                 config.forward_request_headers, consumes_credentials=key is not None
@@ -127,13 +146,15 @@ class Gateway:
             worker_failed=health.note_traffic_failure,
         )
         self.server = HttpServer(
-            routes.build(self._handlers(key)),
+            routes.build(self._handlers(key, sources)),
             _server_settings(config),
             ticker=ticker,
             metrics=self.metrics,
             authorize=_authorizer(key) if key is not None else None,
         )
         ServerLog(self.server, self.log_handle)
+        if self.log_handle is not None:
+            self.log_handle.subscribe(self.backend.log_level_changed)
         self.scrape_server = HttpServer(
             metrics.routes(self.metrics.registry), ServerSettings(), ticker=ticker
         )
@@ -142,6 +163,9 @@ class Gateway:
             self.registry.subscribe(self._on_worker_event),
             self.upstream.close,
             policies.close,
+            sources.close,
+            loads.close,
+            upkeep.close,
             health.close,
             registration.close,
         ]
@@ -149,6 +173,8 @@ class Gateway:
         self.metrics_port = self.scrape_server.port
         if fleet.check_health:
             health.start()
+        loads.start()
+        upkeep.start()
         registration.start(config.worker_urls)
         await self.server.listen(sockets=api)
         self.port = self.server.port
@@ -162,7 +188,7 @@ class Gateway:
             self.metrics_port,
         )
 
-    def _handlers(self, key: SharedKey | None) -> routes.Handlers:
+    def _handlers(self, key: SharedKey | None, sources: LoadSources) -> routes.Handlers:
         registry, client = self.registry, self.upstream
         loop = asyncio.get_running_loop()
 
@@ -173,8 +199,7 @@ class Gateway:
         info = WorkerInfo(registry, client, trusted)
         generate = HealthGenerate(registry, client, loop)
         engine = EngineMetrics(registry, client, loop)
-        loads = fanout.Loads(registry, client)
-        self._closers += [listing.close, info.close, generate.close, engine.close, loads.close]
+        self._closers += [listing.close, info.close, generate.close, engine.close]
         return routes.Handlers(
             inference=self.backend.route,
             readiness=probes.readiness(self.readiness),
@@ -186,7 +211,7 @@ class Gateway:
             health_generate=generate.handle,
             engine_metrics=engine.handle,
             flush_cache=fanout.flush_cache(registry, client),
-            get_loads=loads.handle,
+            get_loads=fanout.Loads(registry, sources).handle,
             response_get=responses.fan_out(registry, client, "GET"),
             response_delete=responses.fan_out(registry, client, "DELETE"),
             response_cancel=responses.fan_out(registry, client, "POST", "/cancel"),

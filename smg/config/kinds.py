@@ -9,10 +9,13 @@ rather than as a usage error.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from smg.config import items
+
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
 class Kind:
@@ -147,6 +150,28 @@ class Choice(Kind):
         if text not in self.names and text not in self.later:
             raise ValueError(f"must be one of {items.joined(self.names)}")
         return text
+
+
+class PolicyName(Choice):
+    """A policy of ours, one that an installed package offers, or a class named `module:Class`.
+
+    Packages offer policies as entry points of the group `smg.policies`; they are looked up only
+    when the name is none of ours.
+    """
+
+    GROUP = "smg.policies"
+
+    def parse(self, text: str) -> str:
+        if text in self.names or text in self.later or _CLASS.match(text):
+            return text
+        from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+        offered = sorted({point.name for point in entry_points(group=self.GROUP)})
+        if text in offered:
+            return text
+        raise ValueError(
+            f"must be one of {items.joined((*self.names, *offered))}, or a class as module:Class"
+        )
 
 
 class Item(Kind):

@@ -6,6 +6,7 @@ rest of the program reads this object and never a flag.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from smg.config.flags import default
@@ -31,7 +32,31 @@ class RouterConfig:
 
     # Routing
     policy: str = default("policy")
+    cache_threshold: float = default("cache-threshold")
+    balance_abs_threshold: int = default("balance-abs-threshold")
+    balance_rel_threshold: float = default("balance-rel-threshold")
+    balance_token_usage_threshold: float = default("balance-token-usage-threshold")
+    overload_token_usage_threshold: float = default("overload-token-usage-threshold")
+    eviction_interval: int = default("eviction-interval")
+    max_tree_size: int = default("max-tree-size")
+    block_size: int = default("block-size")
+    least_load_kv_pressure_weight: float = default("least-load-kv-pressure-weight")
+    least_load_default_throughput: float = default("least-load-default-throughput")
+    least_load_mean_prefill_tokens: int = default("least-load-mean-prefill-tokens")
+    least_load_max_waiting_requests: int = default("least-load-max-waiting-requests")
+    cache_boundaries: Sequence[int] = default("cache-boundaries")
+    prefix_token_count: int = default("prefix-token-count")
+    prefix_hash_load_factor: float = default("prefix-hash-load-factor")
+    prefix_hash_balance_abs_threshold: int = default("prefix-hash-balance-abs-threshold")
+    bucket_adjust_interval_secs: int = default("bucket-adjust-interval-secs")
+    max_idle_secs: int = default("max-idle-secs")
+    assignment_mode: str | None = default("assignment-mode")
+    routing_key_override: bool = default("routing-key-override")
+    routing_key_headers: tuple[str, ...] = default("routing-key-headers")
+    explain_routing: bool = default("explain-routing")
+    load_monitor_interval: int = default("load-monitor-interval")
     disable_load_monitoring: bool = default("disable-load-monitoring")
+    engine_metrics: bool = default("engine-metrics")
 
     # Time limits
     request_timeout_secs: int = default("request-timeout-secs")

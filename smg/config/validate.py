@@ -46,7 +46,18 @@ def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
     """Every rule the configuration breaks."""
     return [
         f"{label(field)}: {text}"
-        for rule in (_ranges, _listeners, _workers, _headers, _paths, _keys, _origins, _buckets)
+        for rule in (
+            _ranges,
+            _listeners,
+            _workers,
+            _policy,
+            _boundaries,
+            _headers,
+            _paths,
+            _keys,
+            _origins,
+            _buckets,
+        )
         for field, text in rule(config)
     ]
 
@@ -95,6 +106,17 @@ def _workers(config: RouterConfig) -> Findings:
             yield "worker_urls", text
         elif feature := LATER_SCHEMES.get(url.partition(":")[0]):
             yield "worker_urls", f"{url}: not available yet ({feature})"
+
+
+def _policy(config: RouterConfig) -> Findings:
+    # A worker that is given twice counts once.
+    if config.policy == "power_of_two" and len(set(config.worker_urls)) < 2:
+        yield "policy", "power_of_two needs two workers or more"
+
+
+def _boundaries(config: RouterConfig) -> Findings:
+    if any(low >= high for low, high in pairwise((0, *config.cache_boundaries))):
+        yield "cache_boundaries", "must be above 0 and strictly ascending"
 
 
 def _headers(config: RouterConfig) -> Findings:

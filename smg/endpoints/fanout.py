@@ -8,41 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smg.core.errors import GatewayError
 from smg.core.tasks import TaskGroupOwner
-from smg.fleet.probe import Answer, ask_json, key_headers
+from smg.fleet import load_formats
+from smg.fleet.load_sources import own_report
+from smg.fleet.probe import key_headers
 from smg.server.handlers import Response, json_response
 
 if TYPE_CHECKING:
+    from smg.fleet.load_sources import LoadSources
     from smg.fleet.probe import Fetcher
     from smg.server.exchange import Exchange
-    from smg.workers import Worker, WorkerEvent, WorkerRegistry
+    from smg.workers import LoadReport, Worker, WorkerRegistry
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE = 32
 FLUSH_SECS = 45.0
-LOADS_SECS = 5.0
-LOADS_PATH = "/v1/loads?include=core,disagg,queues,memory"
-
-_LOAD_KEYS = (
-    "dp_rank",
-    "num_running_reqs",
-    "num_waiting_reqs",
-    "num_waiting_uncached_tokens",
-    "num_total_reqs",
-    "num_used_tokens",
-    "max_total_num_tokens",
-    "token_usage",
-    "gen_throughput",
-    "cache_hit_rate",
-    "utilization",
-    "max_running_requests",
-    "kv_transfer_latency_ms",
-    "kv_transfer_speed_gb_s",
-    "prefill_queue_reqs",
-    "decode_queue_reqs",
-    "disagg_mode",
-)
 
 
 async def for_each(items: Sequence[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:
@@ -109,11 +90,9 @@ def flush_cache(
 class Loads:
     """`GET /get_loads`: KV tokens in use per worker, -1 where unknown."""
 
-    def __init__(self, registry: WorkerRegistry, fetcher: Fetcher) -> None:
+    def __init__(self, registry: WorkerRegistry, sources: LoadSources) -> None:
         self._registry = registry
-        self._fetcher = fetcher
-        self._absent: set[str] = set()  # ids of workers without the route
-        self.close = registry.subscribe(self._on_event)
+        self._sources = sources
 
     async def handle(self, exchange: Exchange) -> Response:
         """Always 200; every registered worker has an entry."""
@@ -134,34 +113,22 @@ class Loads:
             "worker_type": worker.worker_type,
             "load": -1,
         }
-        details = await self._details(worker)
-        if details is not None:
-            entry["load"] = _used_tokens(details["loads"])
-            entry["details"] = details
+        if worker.connection_mode != "http":
+            return entry
+        said = await self._sources.ask(worker)
+        report = own_report(worker.url, said.report)
+        if report is not None:
+            entry["load"] = _used_tokens(report)
+            entry["details"] = _details(report, said.data if report is said.report else None)
         return entry
 
-    async def _details(self, worker: Worker) -> dict[str, Any] | None:
-        if worker.connection_mode != "http" or worker.id in self._absent:
-            return None
-        answer = await ask_json(self._fetcher, worker, LOADS_PATH, timeout=LOADS_SECS)
-        details = _details(answer)
-        lacks = answer.status in (404, 405, 501) or (answer.status == 200 and details is None)
-        if lacks and worker in self._registry:
-            self._absent.add(worker.id)
-        return details
 
-    def _on_event(self, event: WorkerEvent) -> None:
-        # Other models may mean another engine.
-        if event.kind in ("removed", "models"):
-            self._absent.discard(event.worker.id)
-
-
-def _details(answer: Answer) -> dict[str, Any] | None:
-    data = answer.data
-    loads = data.get("loads") if isinstance(data, dict) else None
-    if not isinstance(loads, list) or not all(isinstance(rank, dict) for rank in loads):
-        return None
-    ranks = [{key: rank[key] for key in _LOAD_KEYS if key in rank} for rank in loads]
+def _details(report: LoadReport, data: dict[str, Any] | None) -> dict[str, Any]:
+    """In the words of `/v1/loads`, also of an engine that gave its load in another form."""
+    if data is None:
+        ranks = load_formats.entries(report)
+        return {"timestamp": None, "dp_rank_count": len(ranks), "loads": ranks}
+    ranks = [{key: rank[key] for key in load_formats.KEYS if key in rank} for rank in data["loads"]]
     return {
         "timestamp": data.get("timestamp"),
         "dp_rank_count": data.get("dp_rank_count", len(ranks)),
@@ -169,7 +136,6 @@ def _details(answer: Answer) -> dict[str, Any] | None:
     }
 
 
-def _used_tokens(ranks: list[dict[str, Any]]) -> int:
-    used = [rank.get("num_used_tokens") for rank in ranks]
-    known = [tokens for tokens in used if isinstance(tokens, int) and tokens >= 0]
+def _used_tokens(report: LoadReport) -> int:
+    known = [rank.used_tokens for rank in report.ranks if rank.used_tokens is not None]
     return sum(known) if known else -1

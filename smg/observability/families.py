@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from smg.observability.metrics import BoundedLabels, CounterFamily, Registry
+from smg.observability.metrics import BoundedLabels, CounterFamily, GaugeFamily, Registry
 
 # 10 us to 100 ms in steps 1-2-5.
 OVERHEAD_BUCKETS = (
@@ -37,6 +37,7 @@ class GatewayMetrics:
         self._router(registry, durations)
         self._workers(registry)
         self._policies(registry)
+        self._engine(registry)
         self._process(registry)
 
     def _edge(self, registry: Registry, durations: tuple[float, ...] | None) -> None:
@@ -186,6 +187,36 @@ class GatewayMetrics:
             ("worker",),
         )
 
+    def _engine(self, registry: Registry) -> None:
+        def gauge(name: str, help: str) -> GaugeFamily:
+            return registry.gauge(f"smg_engine_{name}", help, ("worker", "model", "dp_rank"))
+
+        self.engine_running_requests = gauge("running_requests", "Requests that the engine runs.")
+        self.engine_waiting_requests = gauge(
+            "waiting_requests", "Requests that wait in the engine."
+        )
+        self.engine_token_usage = gauge("token_usage", "Share of the KV cache in use, 0 to 1.")
+        self.engine_gen_throughput = gauge("gen_throughput", "Tokens that are generated a second.")
+        self.engine_cache_hit_rate = gauge(
+            "cache_hit_rate", "Share of prompt tokens found in the prefix cache, 0 to 1."
+        )
+
+        def pd_gauge(name: str, help: str) -> GaugeFamily:
+            return registry.gauge(f"smg_engine_pd_{name}", help, ("worker", "role", "dp_rank"))
+
+        self.engine_pd_kv_transfer_latency = pd_gauge(
+            "kv_transfer_latency_ms", "Time that a transfer of KV cache takes."
+        )
+        self.engine_pd_kv_transfer_speed = pd_gauge(
+            "kv_transfer_speed_gb_s", "Speed of a transfer of KV cache."
+        )
+        self.engine_pd_prefill_queue = pd_gauge(
+            "prefill_queue_reqs", "Requests that wait for their prefill."
+        )
+        self.engine_pd_decode_queue = pd_gauge(
+            "decode_queue_reqs", "Requests that wait to be decoded."
+        )
+
     def _process(self, registry: Registry) -> None:
         self.build_info = registry.gauge(
             "smg_build_info", "1; the labels say what runs.", ("version", "python", "event_loop")
@@ -209,5 +240,9 @@ class GatewayMetrics:
 
     def remove_worker(self, worker: str) -> None:
         """Delete the gauges of a worker that is gone; its share of the counters stays."""
-        for family in (self.worker_requests_active, self.worker_health):
+        for family in (
+            self.worker_requests_active,
+            self.worker_health,
+            self.worker_routing_keys_active,
+        ):
             family.remove(worker)

@@ -39,6 +39,7 @@ _SECTIONS = (
     ("HTTP edge", ("smg_http_",)),
     ("Router", ("smg_router_", "smg_upstream_", "smg_gateway_")),
     ("Workers", ("smg_worker_",)),
+    ("Engines", ("smg_engine_",)),
     ("Process", ("smg_",)),
 )
 

@@ -207,10 +207,11 @@ class Engine:
         self.prompt_tokens += answer.prompt_tokens
         self.cached_tokens += cached
         cost = (answer.prompt_tokens - cached) * self._cost_per_token
-        ready = max(now, self._prefill_free) + cost if cost else now
+        reading = max(now, self._prefill_free) if cost else now
+        ready = reading + cost
         if cost:
             self._prefill_free = ready
-        job.admitted(cached, ready)
+        job.admitted(cached, reading, ready)
 
     def released(self, job: Job, outcome: Outcome) -> None:
         """A job ended: its place is free."""
@@ -245,9 +246,31 @@ class Engine:
         return len(self.jobs)
 
     @property
+    def unread(self) -> int:
+        """Running requests whose prompt waits for the prompts before it to be read: an engine that
+        batches has not scheduled these yet.
+        """
+        now = self.loop.time()
+        return sum(job.reading > now for job in self.jobs)
+
+    @property
+    def unread_tokens(self) -> int:
+        """Prompt tokens to be read before the prompt of a new request: of running requests less
+        what the cache holds, of waiting ones all.
+        """
+        waiting = sum(job.answer.prompt_tokens for job in self.waiting)
+        if not self._cost_per_token:
+            return waiting
+        backlog = max(0.0, self._prefill_free - self.loop.time())
+        return waiting + round(backlog / self._cost_per_token)
+
+    @property
     def used_tokens(self) -> int:
-        """Prompt and answer tokens of the running requests."""
-        return sum(job.answer.prompt_tokens + job.written for job in self.jobs)
+        """Prompt and answer tokens of the running requests whose prompt is being or was read."""
+        now = self.loop.time()
+        return sum(
+            job.answer.prompt_tokens + job.written for job in self.jobs if job.reading <= now
+        )
 
     @property
     def generated_tokens(self) -> int:

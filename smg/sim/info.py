@@ -72,11 +72,12 @@ def server_info(engine: Engine) -> Any:
 
 def loads(engine: Engine) -> Any:
     """`GET /v1/loads`: one data-parallel rank."""
+    running, waiting = _scheduled(engine)
     report = {
         "dp_rank": 0,
-        "num_running_reqs": engine.running,
-        "num_waiting_reqs": len(engine.waiting),
-        "num_waiting_uncached_tokens": sum(job.answer.prompt_tokens for job in engine.waiting),
+        "num_running_reqs": running,
+        "num_waiting_reqs": waiting,
+        "num_waiting_uncached_tokens": engine.unread_tokens,
         "num_total_reqs": engine.running + len(engine.waiting),
         "num_used_tokens": engine.used_tokens,
         "max_total_num_tokens": engine.capacity_tokens,
@@ -88,6 +89,14 @@ def loads(engine: Engine) -> Any:
     }
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"timestamp": now, "version": VERSION, "dp_rank_count": 1, "loads": [report]}
+
+
+def _scheduled(engine: Engine) -> tuple[int, int]:
+    """Running and waiting requests as an engine counts them: one whose prompt nobody has begun to
+    read waits.
+    """
+    unread = engine.unread
+    return engine.running - unread, len(engine.waiting) + unread
 
 
 def _utilization(engine: Engine) -> float:
@@ -141,14 +150,15 @@ def _seen(
 
 def metrics(engine: Engine) -> bytes:
     """`GET /metrics`: the gauges that gateways read, under the names of vLLM and of SGLang."""
+    running, waiting = _scheduled(engine)
     gauges = [
-        ("vllm:num_requests_running", engine.running),
-        ("vllm:num_requests_waiting", len(engine.waiting)),
+        ("vllm:num_requests_running", running),
+        ("vllm:num_requests_waiting", waiting),
         ("vllm:kv_cache_usage_perc", round(engine.usage_share, 6)),
         ("vllm:gpu_cache_usage_perc", round(engine.usage_share, 6)),
         ("vllm:gpu_prefix_cache_hit_rate", round(engine.cache.hit_rate, 6)),
-        ("sglang:num_running_reqs", engine.running),
-        ("sglang:num_queue_reqs", len(engine.waiting)),
+        ("sglang:num_running_reqs", running),
+        ("sglang:num_queue_reqs", waiting),
         ("sglang:token_usage", round(engine.usage_share, 6)),
         ("sglang:gen_throughput", engine.throughput()),
         ("sglang:cache_hit_rate", round(engine.cache.hit_rate, 6)),

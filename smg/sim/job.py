@@ -28,7 +28,9 @@ class Outcome(enum.Enum):
 
 
 class Job:
-    """See the module. `running` is False while it waits for a place."""
+    """See the module. `running` is False while it waits for a place; `reading` is the loop time at
+    which its prompt begins to be read.
+    """
 
     __slots__ = (
         "_begun",
@@ -41,6 +43,7 @@ class Job:
         "_place",
         "answer",
         "ended",
+        "reading",
         "running",
     )
 
@@ -49,6 +52,7 @@ class Job:
         self._exchange = exchange
         self.answer = answer
         self.running = False
+        self.reading = 0.0
         self.ended = False
         self._begun = False
         self._place = 0
@@ -57,9 +61,12 @@ class Job:
         self._paused = exchange.conn.is_write_paused
         self._held = False
 
-    def admitted(self, cached: int, ready: float) -> None:
-        """The engine took the request; its first token comes at loop time `ready`."""
+    def admitted(self, cached: int, reading: float, ready: float) -> None:
+        """The engine took the request; its prompt is read from loop time `reading` on and its first
+        token comes at `ready`.
+        """
         self.running = True
+        self.reading = reading
         self._cached = cached
         engine = self._engine
         if not self.answer.stream:

@@ -50,6 +50,9 @@ REPORTS: dict[str, info.Report] = {
     "/metrics": info.metrics,
 }
 
+# What a worker lacks (404) under a setting of `load_reports`.
+WITHOUT = {"all": (), "metrics": ("/v1/loads",), "none": ("/v1/loads", "/metrics")}
+
 
 def routes(engine: Engine) -> list[Route]:
     """Every route of one worker."""
@@ -63,6 +66,7 @@ def routes(engine: Engine) -> list[Route]:
     table += [
         Route("GET", path, info.info_route(engine, path, report), probe=True)
         for path, report in REPORTS.items()
+        if path not in WITHOUT[engine.settings.load_reports]
     ]
     flush = info.info_route(engine, "/flush_cache", _flush)
     table += [Route("POST", "/flush_cache", flush), Route("GET", "/flush_cache", flush)]

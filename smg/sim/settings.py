@@ -30,6 +30,7 @@ class SimSettings:
     max_running: int = 256
     stream_writes: str = "each"
     tick_ms: float = 2.0
+    load_reports: str = "all"
     keep_requests: int = 8
     faults: tuple[str, ...] = ()
 
@@ -112,6 +113,11 @@ def build_parser() -> argparse.ArgumentParser:
         dest="faults",
         metavar="SPEC",
         help="misbehave: docs/guide/simulated-engine.md",
+    )
+    testing.add_argument(
+        "--load-reports",
+        choices=["all", "metrics", "none"],
+        help="who tells its load: /v1/loads and /metrics, only the latter, or neither (all)",
     )
     testing.add_argument(
         "--keep-requests", type=_count, help="requests shown by GET /sim/state (8)"

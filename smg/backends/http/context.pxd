@@ -11,5 +11,7 @@ cdef class RelayContext:
     cdef public BackendSeries series
     cdef public DeadlineQueue deadlines, first_byte
     cdef public dict _lanes
+    cdef public tuple key_headers
+    cdef public bint explain, notes_decisions
 
     cpdef Lane lane(self, model)

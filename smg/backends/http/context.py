@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,15 +20,21 @@ if TYPE_CHECKING:
     from smg.upstream.client import HttpClient
     from smg.workers import Worker, WorkerEvent, WorkerRegistry
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class RelaySettings:
-    """Seconds; 0 = off."""
+    """Durations in seconds; 0 = off."""
 
     request_timeout: float = 1800
     first_byte_timeout: float = 0
     idle_timeout: int = 0
     sse_keepalive: int = 15
+    #: headers that may carry the routing key, lower-case, in order
+    key_headers: tuple[bytes, ...] = (b"x-smg-routing-key",)
+    #: tell clients why a worker was chosen
+    explain: bool = False
 
 
 class RelayContext:
@@ -50,6 +57,11 @@ class RelayContext:
         self.policies = policies
         self.client = client
         self.forward = forward
+        self.key_headers = settings.key_headers
+        self.explain = settings.explain
+        #: whether anybody is interested in why a worker was chosen
+        self.notes_decisions = False
+        self.log_level_changed()
         self.series = BackendSeries(metrics) if metrics is not None else None
         #: told when a worker could not be used, so that its next probe comes sooner
         self.worker_failed = worker_failed
@@ -69,6 +81,10 @@ class RelayContext:
                 raise model_not_found(model)
             lane = self._lanes[model] = Lane(group, self.policies.for_model(model), self.series)
         return lane
+
+    def log_level_changed(self) -> None:
+        """Look whether decisions are logged now."""
+        self.notes_decisions = self.explain or log.isEnabledFor(logging.DEBUG)
 
     def _fleet_changed(self, event: WorkerEvent) -> None:
         if event.kind != "status":

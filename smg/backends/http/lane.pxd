@@ -6,6 +6,7 @@ from smg.workers.group cimport ModelGroup
 cdef class Lane:
     cdef public ModelGroup group
     cdef public object policy
+    cdef public bint follows, follows_first_byte
     cdef public BackendSeries _all_series
     cdef public dict _plain, _streamed
 

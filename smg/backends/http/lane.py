@@ -20,6 +20,9 @@ class Lane:
     def __init__(self, group: ModelGroup, policy: Policy, all_series: BackendSeries | None) -> None:
         self.group = group
         self.policy = policy
+        #: whether the policy wants to hear of a request after its choice
+        self.follows = policy.tracks_requests or policy.tracks_first_byte
+        self.follows_first_byte = policy.tracks_first_byte
         self._all_series = all_series
         #: by endpoint: RelaySeries of plain and of streamed answers
         self._plain: dict[str, RelaySeries] = {}

@@ -1,6 +1,7 @@
 # C types of relay.py.
 from smg._speedups.head cimport ReplyHead
 from smg.backends.http.context cimport RelayContext
+from smg.backends.http.lane cimport Lane
 from smg.backends.http.series cimport RelaySeries
 from smg.protocols.body cimport CheckedBody
 from smg.server.exchange cimport Exchange
@@ -9,9 +10,12 @@ from smg.workers.model cimport Worker
 
 
 cdef class Relay:
-    cdef public bint _chunk_out, _resent, _sse, _watched
+    cdef public bint _chunk_out, _over, _resent, _sent, _sse, _told, _unread, _watched
     cdef public double _dispatched
-    cdef public bytes _head
+    cdef public bytes _decision, _head
+    cdef public object _policy, _sink
+    cdef public long long ticket
+    cdef public tuple _tried
     cdef public RelaySeries _series
     cdef public RelayContext backend
     cdef public UpstreamConnection conn
@@ -22,6 +26,8 @@ cdef class Relay:
     cdef public list headers
     cdef public int quiet, _status
 
+    cpdef bint _take(self, Lane lane, tuple workers) except -1
+    cdef object _leave_worker(self)
     cdef object _acquire(self, bint fresh)
     cpdef object _send(self, UpstreamConnection conn)
     cpdef object upstream_head(self, UpstreamConnection conn, ReplyHead head)

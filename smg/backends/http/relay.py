@@ -8,13 +8,13 @@ worker's load and all registrations.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smg._speedups.framing import CHUNKED, LENGTH
 from smg.backends.http.target import target_of
-from smg.core.errors import GatewayError, UpstreamError, UpstreamTimeout
+from smg.core.errors import ConnectFailed, GatewayError, UpstreamError, UpstreamTimeout
 from smg.protocols import routing_text
 from smg.wire.errors import stream_error_frame
 from smg.wire.head import LAST_CHUNK, chunk, status_line
@@ -23,7 +23,9 @@ from smg.workers.selection import no_available_workers
 if TYPE_CHECKING:
     from smg._speedups.head import ReplyHead
     from smg.backends.http.context import RelayContext
+    from smg.backends.http.lane import Lane
     from smg.backends.http.series import RelaySeries
+    from smg.policies.base import Policy
     from smg.protocols.body import CheckedBody
     from smg.server.exchange import Exchange
     from smg.upstream.connection import UpstreamConnection
@@ -55,12 +57,21 @@ class Relay:
         self.headers = exchange.headers
         self.conn: UpstreamConnection | None = None
         self.quiet = 0
+        self.ticket = 0
         self._worker: Worker | None = None
         self._series: RelaySeries | None = None
+        self._policy: Policy | None = None  # one that follows requests
+        self._decision = b""
+        self._unread = False  # somebody wants to know when the body begins
+        self._sink: Callable[[bytes], Any] | None = None
         self._resent = False
+        self._sent = False  # the request is on its way to the worker
+        self._over = False
+        self._tried: tuple[Worker, ...] = ()
         self._chunk_out = False
         self._sse = False
         self._watched = False
+        self._told = False  # the policy knows that the body began
         self._head = b""
         self._dispatched = 0.0
         self._status = 0
@@ -80,7 +91,7 @@ class Relay:
 
     def routing_key(self) -> bytes | None:
         """The first usable routing-key header."""
-        return routing_text.routing_key(self.headers)
+        return routing_text.routing_key(self.headers, self.backend.key_headers)
 
     def request_key(self) -> bytes | None:
         """The body's own request id."""
@@ -93,9 +104,7 @@ class Relay:
         backend = self.backend
         try:
             lane = backend.lane(self.model)
-            available = lane.group.available
-            worker = lane.policy.select(available, self) if available else None
-            if worker is None:
+            if not self._take(lane, lane.group.available):
                 raise no_available_workers()
         except GatewayError as error:
             if backend.series is not None:
@@ -108,9 +117,39 @@ class Relay:
             series.selections.inc()
         self.exchange.consumer = self
         backend.deadlines.add(self)
+        self._acquire(False)
+
+    def _take(self, lane: Lane, workers: tuple[Worker, ...]) -> bool:
+        """Let the policy choose among `workers`; False if it chooses nobody."""
+        policy = lane.policy
+        worker = policy.select(workers, self) if workers else None
+        if worker is None:
+            return False
+        if self.backend.notes_decisions:
+            self._explain(policy, worker)
         worker.acquire()
         self._worker = worker
-        self._acquire(False)
+        if lane.follows:
+            self._policy = policy
+            self._told = False
+            self._unread = lane.follows_first_byte
+        return True
+
+    def _explain(self, policy: Policy, worker: Worker) -> None:
+        """Why this worker: for the debug log, and with `--explain-routing` for the client."""
+        decision = f"policy={policy.name}; reason={policy.reason or policy.name}"
+        if policy.score >= 0:
+            decision += f"; score={policy.score:.2f}"
+        if self._tried:
+            decision += f"; attempts={len(self._tried) + 1}"
+        if self.backend.explain:
+            line = f"x-smg-routing-decision: {decision}\r\n"
+            self._decision = line.encode("latin-1", "replace")
+        fields = {
+            "request_id": self.exchange.request_id.decode("latin-1"),
+            "routing_decision": decision,
+        }
+        log.debug("routed to %s", worker.url, extra={"fields": fields})
 
     def _count_refused(self, error: GatewayError) -> None:
         assert self.backend.series is not None
@@ -132,7 +171,7 @@ class Relay:
 
     def connected(self, conn: UpstreamConnection) -> None:
         """The pool opened a connection for us."""
-        if self._worker is None:
+        if self._over:
             # The client left meanwhile; the connection is good for somebody else.
             conn.uses = 1  # to them it is a kept connection, which may be dead
             conn.pool.release(conn)
@@ -156,6 +195,7 @@ class Relay:
             prefix, self.headers, exchange.request_id, target.authorization, len(raw)
         )
         self.conn = conn
+        self._sent = True
         conn.send(self, head, raw)
         self._dispatched = perf_counter()
         if self.backend.first_byte.seconds:
@@ -193,11 +233,16 @@ class Relay:
                 conn.sink = self._piece
         if self._sse:
             framing += b"x-accel-buffering: no\r\n"
+        if self._series is not None and self.body.stream and status < 400:
+            self._unread = True
+        if self._unread:
+            self._sink, conn.sink = conn.sink, self._first_piece
         self._head = b"".join(
             (
                 status_line(status),
                 head.lines,
                 worker.transport.routed,
+                self._decision,
                 framing,
                 exchange.common_headers(),
                 b"\r\n",
@@ -225,8 +270,6 @@ class Relay:
         series.overhead.observe(self._dispatched - exchange.started + now - came)
         if status < 400:
             series.duration.observe(now - exchange.started)
-            if self.body.stream:
-                series.ttft.observe(came - self._dispatched)
         else:
             series.failed(status)
 
@@ -238,8 +281,42 @@ class Relay:
         self._head = b""
         self.exchange.sent(self._status)
 
+    def _first_piece(self, data: bytes) -> None:
+        """The first body bytes after the head; later ones go straight to the sink."""
+        sink = self._sink
+        assert sink is not None
+        if self.conn is not None:
+            self.conn.sink = sink
+        sink(data)
+        self._body_began()
+
+    def _body_began(self) -> None:
+        self._unread = False
+        if self._series is not None and self.body.stream and self._status < 400:
+            self._series.ttft.observe(perf_counter() - self._dispatched)
+        policy, worker = self._policy, self._worker
+        if policy is not None and worker is not None:
+            self._tell_first_byte(policy, worker)
+
+    def _tell_first_byte(self, policy: Policy, worker: Worker) -> None:
+        if self._told:
+            return
+        self._told = True
+        try:
+            policy.first_byte(worker, self)
+        except Exception:  # it may be code of others; its fault must not cost anybody an answer
+            self._policy_failed(policy)
+
+    def _policy_failed(self, policy: Policy) -> None:
+        log.exception("policy %s failed", policy.name, extra=self.exchange.log_extra())
+
     def upstream_first(self, piece: bytes) -> None:
         """What came with the head, possibly nothing."""
+        if piece and self._unread:
+            assert self.conn is not None
+            assert self._sink is not None
+            self.conn.sink = self._sink
+            self._body_began()
         self._write_head(chunk(piece) if piece and self._chunk_out else piece)
 
     def _piece(self, data: bytes) -> None:
@@ -249,6 +326,8 @@ class Relay:
         """The answer is complete."""
         self.conn = None
         exchange = self.exchange
+        if self._unread and tail:
+            self._body_began()
         if self._chunk_out:
             tail = (chunk(tail) if tail else b"") + LAST_CHUNK
         if self._head:
@@ -274,12 +353,44 @@ class Relay:
         if reused and not self._resent:
             # A kept connection was closed under us before any answer byte: the one safe resend.
             self._resent = True
+            self._sent = False
             if backend.series is not None:
                 backend.series.resends.inc()
             self._acquire(True)
             return
         backend.worker_failed(worker)
-        self._fail(error)
+        if self._sent or not (
+            isinstance(error, ConnectFailed) and self._go_elsewhere(worker, error)
+        ):
+            self._fail(error)
+
+    def _go_elsewhere(self, worker: Worker, error: UpstreamError) -> bool:
+        """Nobody answered at this worker's address, so nothing was begun: another one that was not
+        tried yet may have the request. False if there is none.
+        """
+        backend = self.backend
+        self._tried = (*self._tried, worker)
+        try:
+            lane = backend.lane(self.model)
+        except GatewayError:
+            return False  # the model's last worker was removed meanwhile
+        others = tuple(other for other in lane.group.available if other not in self._tried)
+        if not others:
+            return False
+        self._leave_worker()
+        if backend.series is not None:
+            backend.series.upstream(error.status, error.code)
+        try:
+            if not self._take(lane, others):
+                return False
+        except Exception:
+            self._policy_failed(lane.policy)
+            return False
+        if self._series is not None:
+            self._series.selections.inc()
+        self._resent = False
+        self._acquire(False)
+        return True
 
     # -- the client's side ------------------------------------------------------------------------
 
@@ -394,11 +505,26 @@ class Relay:
         self._end()
         exchange.fail(error)
 
-    def _end(self) -> None:
+    def _leave_worker(self) -> None:
+        """Give back what the choice of a worker took."""
         worker, self._worker = self._worker, None
         if worker is None:
             return
         worker.release()
+        policy = self._policy
+        if policy is not None:
+            self._policy = None
+            self._tell_first_byte(policy, worker)
+            try:
+                policy.ended(worker, self)
+            except Exception:
+                self._policy_failed(policy)
+
+    def _end(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._leave_worker()
         backend = self.backend
         backend.deadlines.discard(self)
         if backend.first_byte.seconds:

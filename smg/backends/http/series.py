@@ -55,7 +55,7 @@ class BackendSeries:
 
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
-        self._relays: dict[tuple[str, str, bool], RelaySeries] = {}
+        self._relays: dict[tuple[str, str, bool, str], RelaySeries] = {}
         self._upstream: dict[tuple[int, str], Any] = {}
         self.resends = metrics.router_upstream_send_retries.labels("http")
 
@@ -63,7 +63,7 @@ class BackendSeries:
         """Children of one kind of request; call only for models that are registered, or with
         `other`.
         """
-        key = (model, endpoint, stream)
+        key = (model, endpoint, stream, policy)
         series = self._relays.get(key)
         if series is None:
             if len(self._relays) >= self.LIMIT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from smg.config.flags.policy import LATER_POLICIES
+from smg.config.flags.policy import AVAILABLE_POLICIES, LATER_POLICIES
 from smg.config.flags.row import Flag
 from smg.config.kinds import Choice, Int, Kind, Many, Seconds, Switch, UrlWithPort
 
@@ -19,7 +19,7 @@ epd = partial(
     tag="beyond",
 )
 
-POLICIES = ("random", "round_robin", "passthrough", *LATER_POLICIES)
+POLICIES = (*AVAILABLE_POLICIES, *LATER_POLICIES)
 
 FLAGS = (
     pd(

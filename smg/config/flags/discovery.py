@@ -16,7 +16,6 @@ FLAGS = (
         name="load-monitor-interval",
         kind=Seconds(1),
         default=10,
-        feature="load monitoring",
         help="Seconds between two questions for the load of an engine.",
     ),
     monitor(
@@ -31,7 +30,6 @@ FLAGS = (
         kind=Switch(),
         default=False,
         tag="beyond",
-        feature="load monitoring",
         help="Publish the loads of the engines as smg_engine_* gauges.",
     ),
     monitor(

@@ -6,33 +6,35 @@ from functools import partial
 
 from smg.config.flags.row import Flag
 from smg.config.items import header_name
-from smg.config.kinds import Choice, Float, Int, Integers, Item, Many, Seconds, Switch
+from smg.config.kinds import Choice, Float, Int, Integers, Item, Many, PolicyName, Seconds, Switch
 
-CACHE = "cache-aware routing"
-LATER_POLICIES = {
-    "cache_aware": CACHE,
-    "power_of_two": "load-aware routing",
-    "least_load": "load-aware routing",
-    "prefix_hash": "hash routing",
-    "consistent_hashing": "hash routing",
-    "manual": "sticky routing",
-    "bucket": "PD disaggregation",
-}
+AVAILABLE_POLICIES = (
+    "cache_aware",
+    "round_robin",
+    "random",
+    "passthrough",
+    "power_of_two",
+    "least_load",
+    "prefix_hash",
+    "consistent_hashing",
+    "manual",
+)
+LATER_POLICIES = {"bucket": "only as prefill policy of PD disaggregation"}
 
 policy_flag = partial(Flag, group="Routing Policy")
-cache = partial(policy_flag, feature=CACHE, policies=("cache_aware",))
-sticky = partial(policy_flag, feature="sticky routing", tag="beyond")
-prefix = partial(policy_flag, feature="hash routing", policies=("prefix_hash",))
-least = partial(policy_flag, feature="load-aware routing", policies=("least_load",), tag="beyond")
+cache = partial(policy_flag, policies=("cache_aware",))
+cache_later = partial(cache, feature="event and hash indexes")
+sticky = partial(policy_flag, tag="beyond")
+prefix = partial(policy_flag, policies=("prefix_hash",))
+least = partial(policy_flag, policies=("least_load", "power_of_two"), tag="beyond")
 overload = partial(policy_flag, feature="overload protection", tag="beyond")
 
 FLAGS = (
     policy_flag(
         name="policy",
-        kind=Choice("round_robin", "random", "passthrough", later=LATER_POLICIES),
-        # Becomes cache_aware, as the specification has it, when that policy exists.
-        default="round_robin",
-        help="How a worker is picked for a request.",
+        kind=PolicyName(*AVAILABLE_POLICIES, later=LATER_POLICIES),
+        default="cache_aware",
+        help="How a worker is picked for a request; also module:Class, a policy of your own.",
     ),
     cache(
         name="cache-threshold",
@@ -87,14 +89,14 @@ FLAGS = (
         kind=Float(0, 1),
         help="Leave out workers at this KV usage; turns the protection on.",
     ),
-    cache(
+    cache_later(
         name="overlap-decay",
         kind=Float(0),
         default=0.0,
         tag="beyond",
         help="Event mode: how fast a hotspot loses its attraction.",
     ),
-    cache(
+    cache_later(
         name="selection-temperature",
         kind=Float(0),
         default=0.0,
@@ -124,27 +126,27 @@ FLAGS = (
         policies=("cache_aware", "prefix_hash"),
         help="Head positions of the hash index, ascending.",
     ),
-    cache(
+    cache_later(
         name="cache-index",
         kind=Choice("tree", "hash"),
         default="tree",
         tag="beyond",
         help="Kind of index.",
     ),
-    cache(
+    cache_later(
         name="cache-ttl-secs",
         kind=Seconds(1),
         default=180,
         tag="beyond",
         help="Life of an entry of the hash index.",
     ),
-    cache(
+    cache_later(
         name="kv-indexer-ttl-secs",
         kind=Seconds(),
         tag="beyond",
         help="Age at which an entry of the event index is pruned; 0 is off.",
     ),
-    cache(
+    cache_later(
         name="kv-indexer-max-entries",
         kind=Int(0),
         tag="beyond",
@@ -153,16 +155,17 @@ FLAGS = (
     sticky(
         name="max-idle-secs",
         aliases=("sticky-key-idle-secs",),
-        kind=Seconds(1),
+        kind=Seconds(),
         default=14400,
         tag="seed",
-        help="A routing key unused for this long is forgotten.",
+        help="A routing key unused for this long is forgotten; 0 is never.",
     ),
     sticky(
         name="assignment-mode",
         kind=Choice("random", "min_load", "min_group", "delegate"),
         tag="seed",
-        help="Where a routing key goes that is seen for the first time.",
+        help="Where a routing key without a worker goes; random, but delegate with"
+        " --routing-key-override.",
     ),
     prefix(
         name="prefix-token-count",
@@ -174,14 +177,14 @@ FLAGS = (
         name="prefix-hash-load-factor",
         kind=Float(1),
         default=1.25,
-        help="Load ratio above which the next worker on the ring is taken.",
+        help="Multiple of the mean load above which a worker's prefixes go elsewhere.",
     ),
     prefix(
         name="prefix-hash-balance-abs-threshold",
         kind=Int(0),
         default=10,
         tag="beyond",
-        help="Load difference below which the ring is followed whatever the ratio.",
+        help="Excess over the mean load up to which it keeps them, whatever the multiple.",
     ),
     least(
         name="least-load-kv-pressure-weight",
@@ -191,7 +194,7 @@ FLAGS = (
     ),
     least(
         name="least-load-default-throughput",
-        kind=Float(0),
+        kind=Float(1),
         default=2000.0,
         help="Tokens per second assumed of a worker not measured yet.",
     ),
@@ -205,14 +208,14 @@ FLAGS = (
         name="least-load-max-waiting-requests",
         kind=Int(0),
         default=0,
-        help="Workers with more waiting requests come last; 0 is off.",
+        policies=("least_load",),
+        help="Workers where this many requests wait get no more; 0 is off.",
     ),
     policy_flag(
         name="bucket-adjust-interval-secs",
         kind=Seconds(1),
         default=5,
         tag="beyond",
-        feature="PD disaggregation",
         policies=("bucket",),
         help="Seconds between two adjustments of the length buckets.",
     ),
@@ -243,6 +246,13 @@ FLAGS = (
         kind=Many(Item("HEADER", header_name)),
         default=("x-smg-routing-key",),
         help="Headers that may carry the routing key, in order.",
+    ),
+    policy_flag(
+        name="explain-routing",
+        kind=Switch(),
+        default=False,
+        tag="beyond",
+        help="Tell clients in x-smg-routing-decision why their worker was chosen.",
     ),
     policy_flag(
         name="enable-igw",

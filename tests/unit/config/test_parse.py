@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from smg.config.flags import TABLE, default
-from smg.config.flags.policy import LATER_POLICIES
+from smg.config.flags.policy import AVAILABLE_POLICIES, LATER_POLICIES
 from smg.config.flags.row import Flag
+from smg.config.grammar import UsageError
 from smg.config.kinds import Float
 from smg.config.parse import Loaded, parse, resolve
 from smg.config.settings import RouterConfig
@@ -31,7 +32,7 @@ def problems(*argv: str, **environ: str) -> list[str]:
 def test_defaults_come_from_the_table() -> None:
     config = load().config
     assert config == RouterConfig()
-    assert (config.host, config.port, config.policy) == ("0.0.0.0", 30000, "round_robin")
+    assert (config.host, config.port, config.policy) == ("0.0.0.0", 30000, "cache_aware")
     assert len(config.prometheus_duration_buckets) == 29
 
 
@@ -45,7 +46,7 @@ def test_one_field_per_available_flag() -> None:
 
 def test_every_problem_is_reported_and_starts_with_its_flag() -> None:
     found = problems(
-        "--port", "0", "--enable-mesh", "--worker-urls", "a:8000", "--policy", "manual"
+        "--port", "0", "--enable-mesh", "--worker-urls", "a:8000", "--policy", "bucket"
     )
     assert [line.split(":")[0] for line in found] == [
         "--enable-mesh",
@@ -62,11 +63,7 @@ def test_every_problem_is_reported_and_starts_with_its_flag() -> None:
         (["--prefill", "http://p:1", "0", "--pd-disaggregation"], "PD disaggregation"),
         (["--pd-disaggregation"], "PD disaggregation"),
         (["--pd-disaggregation", "--decode-policy", "bucket"], "PD disaggregation"),
-        (["--policy", "power_of_two", "--worker-urls", "http://a:1"], "load-aware routing"),
-        (["--policy", "cache_aware"], "cache-aware routing"),
-        (["--cache-threshold", "2"], "cache-aware routing"),
-        (["--cache-index", "hash"], "cache-aware routing"),
-        (["--cache-boundaries", "8192,2048"], "cache-aware routing"),
+        (["--cache-index", "hash"], "event and hash indexes"),
         (["--retry-max-retries", "0"], "retries"),
         (["--cb-failure-threshold", "0", "--disable-circuit-breaker"], "circuit breakers"),
         (["--queue-size", "1", "--queue-timeout-secs", "0"], "rate limiting"),
@@ -96,6 +93,37 @@ def test_what_is_not_built_yet_says_so(argv: Sequence[str], feature: str) -> Non
     assert all("not available yet (" in line for line in found), found
     assert any(f"({feature})" in line for line in found), found
     assert "hush" not in "".join(found)
+
+
+@pytest.mark.parametrize("urls", [(), ("http://a:1",), ("http://a:1", "http://a:1")])
+def test_power_of_two_needs_two_workers(urls: tuple[str, ...]) -> None:
+    (line,) = problems("--policy", "power_of_two", *(["--worker-urls", *urls] if urls else []))
+    assert line == "--policy: power_of_two needs two workers or more"
+    two = ["--worker-urls", "http://a:1", "http://b:1"]
+    assert load("--policy", "power_of_two", *two).config.policy == "power_of_two"
+
+
+def test_load_aware_flags() -> None:
+    config = load(
+        *("--policy", "least_load", "--least-load-kv-pressure-weight", "0.5"),
+        *("--least-load-max-waiting-requests", "8", "--load-monitor-interval", "2"),
+        "--engine-metrics",
+    ).config
+    assert (config.least_load_kv_pressure_weight, config.least_load_default_throughput) == (
+        0.5,
+        2000.0,
+    )
+    assert (config.least_load_mean_prefill_tokens, config.least_load_max_waiting_requests) == (
+        1024,
+        8,
+    )
+    assert (config.load_monitor_interval, config.engine_metrics) == (2, True)
+    (line,) = load("--policy", "random", "--least-load-default-throughput", "900").warnings
+    assert line == "--least-load-default-throughput: has no effect with --policy random"
+    (line,) = problems("--load-monitor-interval", "0")
+    assert line.startswith("--load-monitor-interval: must be at least 1")
+    (line,) = problems("--least-load-default-throughput", "0", "--policy", "least_load")
+    assert line.startswith("--least-load-default-throughput: must be at least 1")
 
 
 def test_accepted_without_effect_because_they_already_hold() -> None:
@@ -281,13 +309,66 @@ def test_idle_flags_warn() -> None:
 
 def test_policy_flags_warn_under_another_policy() -> None:
     flag = Flag(name="x", kind=Float(), help="", group="", policies=("random",))
-    assert idle_reason(flag, RouterConfig()) == "has no effect with --policy round_robin"
+    assert idle_reason(flag, RouterConfig()) == "has no effect with --policy cache_aware"
     assert idle_reason(flag, RouterConfig(policy="random")) is None
 
 
 def test_all_ten_policies_are_known() -> None:
-    assert len({"round_robin", "random", "passthrough", *LATER_POLICIES}) == 10
-    assert default("policy") == "round_robin"
+    assert len({*AVAILABLE_POLICIES, *LATER_POLICIES}) == 10
+    (line,) = problems("--policy", "bucket")
+    assert line.startswith(
+        "--policy: bucket is not available yet (only as prefill policy of PD disaggregation)"
+    )
+
+
+def test_cache_flags() -> None:
+    config = load(
+        *("--cache-match-threshold", "0.5", "--spill-abs-threshold", "8"),
+        *("--spill-rel-threshold", "2", "--eviction-interval", "30"),
+        *("--max-tree-size", "1000", "--block-size", "32", "--explain-routing"),
+    ).config
+    assert (config.cache_threshold, config.balance_abs_threshold) == (0.5, 8)
+    assert (config.balance_rel_threshold, config.eviction_interval) == (2.0, 30)
+    assert (config.max_tree_size, config.block_size, config.explain_routing) == (1000, 32, True)
+    assert problems("--cache-threshold", "1.5") == ["--cache-threshold: must be at most 1"]
+    assert problems("--max-tree-size", "0") == ["--max-tree-size: must be at least 1"]
+
+
+@pytest.mark.parametrize("name", ["my.package:Nearest", "nearest:Nearest"])
+def test_a_policy_may_be_a_class(name: str) -> None:
+    assert load("--policy", name).config.policy == name
+
+
+@pytest.mark.parametrize("name", ["nearest", "my.package", "a:b:c", ":Nearest", "my package:X"])
+def test_other_policy_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"cache_aware.*module:Class"):
+        load("--policy", name)
+
+
+def test_sticky_and_hash_flags() -> None:
+    config = load(
+        *("--policy", "prefix_hash", "--prefix-token-count", "64"),
+        *("--prefix-hash-load-factor", "2", "--prefix-hash-balance-abs-threshold", "0"),
+        *("--cache-boundaries", "256,1024", "--routing-key-override"),
+        *("--assignment-mode", "min_group", "--sticky-key-idle-secs", "0"),
+        *("--routing-key-headers", "X-Session", "x-smg-routing-key"),
+    ).config
+    assert (config.prefix_token_count, config.prefix_hash_load_factor) == (64, 2.0)
+    assert config.prefix_hash_balance_abs_threshold == 0
+    assert list(config.cache_boundaries) == [256, 1024]
+    assert config.routing_key_override
+    assert (config.assignment_mode, config.max_idle_secs) == ("min_group", 0)
+    assert config.routing_key_headers == ("x-session", "x-smg-routing-key")
+
+
+@pytest.mark.parametrize("boundaries", ["0", "-1,2", "8192,2048", "5,5"])
+def test_boundaries_ascend(boundaries: str) -> None:
+    (line,) = problems("--policy", "prefix_hash", f"--cache-boundaries={boundaries}")
+    assert line == "--cache-boundaries: must be above 0 and strictly ascending"
+
+
+def test_the_default_policy() -> None:
+    assert default("policy") == "cache_aware"
 
 
 def test_problems_name_flags_as_typed_in_serve() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from smg.core.errors import UpstreamTimeout
 from smg.endpoints.engine_metrics import EngineMetrics
-from smg.endpoints.fanout import LOADS_PATH, Loads, flush_cache, for_each
-from smg.workers import ModelCard, Worker, WorkerRegistry
+from smg.endpoints.fanout import Loads, flush_cache, for_each
+from smg.fleet.load_sources import LOADS_PATH, LoadSources
+from smg.workers import Worker, WorkerRegistry
 from tests.doubles.clock import SteppedClock
 from tests.doubles.exchange import FakeExchange
 from tests.doubles.fetcher import FakeFetcher
@@ -113,7 +114,8 @@ async def test_loads() -> None:
     fetcher.set(workers[1].url, LOADS_PATH, 404)
     fetcher.set(workers[2].url, LOADS_PATH, 200, [1])
     fetcher.set(workers[3].url, LOADS_PATH, 503)
-    loads = Loads(registry, fetcher)
+    fetcher.set(workers[3].url, "/metrics", 200, b"vllm:kv_cache_usage_perc 0.5\n")
+    loads = Loads(registry, LoadSources(registry, fetcher))
     answer = await loads.handle(EXCHANGE)
     body = orjson.loads(answer.body)
     assert answer.status == 200
@@ -132,16 +134,30 @@ async def test_loads() -> None:
             ],
         },
     }
-    # Absence is remembered, a failure is not; another model may come with another engine.
+    # Metrics give shares and no amounts.
+    assert body["workers"][3]["details"]["loads"] == [{"dp_rank": 0, "token_usage": 0.5}]
+    assert "details" not in body["workers"][1]
+    # Absence is remembered, a failure is not.
     fetcher.asked.clear()
     await loads.handle(EXCHANGE)
-    assert [asked.url for asked in fetcher.asked] == [workers[0].url, workers[3].url]
-    registry.set_models(workers[1], [ModelCard("m")])
-    registry.remove(workers[2].id)
-    fetcher.asked.clear()
-    await loads.handle(EXCHANGE)
-    assert workers[1].url in [asked.url for asked in fetcher.asked]
-    assert loads._absent == {workers[1].id}
+    asked = [asked.url for asked in fetcher.asked if asked.path == LOADS_PATH]
+    assert asked == [workers[0].url, workers[3].url]
+
+
+async def test_loads_of_workers_that_speak_otherwise_and_of_ranks() -> None:
+    registry, fetcher, (worker,) = fleet(1)
+    registry.add(Worker("grpc://g:1"))
+    rank = Worker("http://r:1")
+    rank.url = "http://r:1@1"
+    registry.add(rank)
+    used = [{"dp_rank": n, "num_used_tokens": n + 1, "num_waiting_reqs": 0} for n in range(2)]
+    fetcher.set("http://r:1", LOADS_PATH, 200, {"loads": used})
+    body = orjson.loads(
+        (await Loads(registry, LoadSources(registry, fetcher)).handle(EXCHANGE)).body
+    )
+    assert [entry["load"] for entry in body["workers"]] == [-1, -1, 2]
+    assert body["workers"][2]["details"]["loads"] == used[1:]
+    assert worker.url not in [asked.url for asked in fetcher.asked if asked.path == "/metrics"]
 
 
 async def test_engine_metrics() -> None:

@@ -13,6 +13,8 @@ from tests.doubles.metrics_text import Samples
 
 # operations 1.5, written down again: the contract is not derived from the code that it checks.
 ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
+ENGINE = ("worker", "model", "dp_rank")
+ENGINE_PD = ("worker", "role", "dp_rank")
 EXPECTED = {
     "smg_http_requests_total": ("counter", ("method", "path")),
     "smg_http_request_duration_seconds": ("histogram", ("method", "path")),
@@ -52,6 +54,15 @@ EXPECTED = {
     "smg_manual_policy_cache_entries": ("gauge", ()),
     "smg_routing_key_source_total": ("counter", ("source",)),
     "smg_worker_routing_keys_active": ("gauge", ("worker",)),
+    "smg_engine_running_requests": ("gauge", ENGINE),
+    "smg_engine_waiting_requests": ("gauge", ENGINE),
+    "smg_engine_token_usage": ("gauge", ENGINE),
+    "smg_engine_gen_throughput": ("gauge", ENGINE),
+    "smg_engine_cache_hit_rate": ("gauge", ENGINE),
+    "smg_engine_pd_kv_transfer_latency_ms": ("gauge", ENGINE_PD),
+    "smg_engine_pd_kv_transfer_speed_gb_s": ("gauge", ENGINE_PD),
+    "smg_engine_pd_prefill_queue_reqs": ("gauge", ENGINE_PD),
+    "smg_engine_pd_decode_queue_reqs": ("gauge", ENGINE_PD),
     "smg_build_info": ("gauge", ("version", "python", "event_loop")),
     "smg_event_loop_delay_seconds": ("histogram", ()),
     "smg_event_loop_stalls_total": ("counter", ()),

@@ -1,0 +1,185 @@
+"""Routing policies measured by what users feel.
+
+Multi-turn chat sessions over simulated workers with prefix caches: time to first token, cache hits,
+load spread, errors. Gateways run as processes side by side (the default), or policies alone on a
+virtual clock (--virtual). The shapes are described in perf/routing/shapes.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import uvloop
+
+from perf import cpu
+from perf.routing import contenders, report
+from perf.routing.contenders import Contender
+from perf.routing.figures import Figures
+from perf.routing.result import Result, read_json, write_json
+from perf.routing.shapes import SHAPES, Shape
+from perf.stats import median
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _contenders(text: str) -> list[Contender]:
+    try:
+        return [Contender.parse(name) for name in text.split(",") if name]
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _shapes(text: str) -> list[Shape]:
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in SHAPES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; of {', '.join(SHAPES)}")
+    return [SHAPES[name] for name in names]
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m perf.routing",
+        description=__doc__,
+        epilog=contenders.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--virtual", action="store_true", help="no processes: policies on a virtual clock")
+    add("--policy", type=_contenders, metavar="A,B", help="who competes; see below")
+    add("--shapes", type=_shapes, metavar="A,B", default=list(SHAPES.values()))
+    add("--runs", type=int, default=3, help="runs per shape, each with its own seed (3)")
+    add("--seed", type=int, default=1, help="of the first run (1)")
+    add("--speed", type=float, default=4.0, help="real: model this many times faster (4)")
+    add("--together", type=int, default=4, help="real: gateways at the same time (4)")
+    add("--no-routing-key", action="store_true", help="clients send no x-smg-routing-key")
+    add("--json", type=Path, help="write all figures here")
+    add("--from-json", type=Path, help="report on an earlier run, measure nothing")
+    add("--plot", type=Path, help="write an SVG or PNG here")
+    add("--must-hold", action="store_true", help="exit 1 if a bound of budgets.toml is missed")
+    return made
+
+
+def chosen(options: argparse.Namespace) -> list[Contender]:
+    if options.policy:
+        return list(options.policy)
+    names = contenders.VIRTUAL if options.virtual else contenders.REAL
+    return [Contender.parse(name) for name in names]
+
+
+def new_result(options: argparse.Namespace) -> Result:
+    return Result(
+        mode="virtual" if options.virtual else "real",
+        speed=1.0 if options.virtual else options.speed,
+        date=datetime.date.today().isoformat(),
+        machine=cpu.machine(),
+        shapes={shape.name: asdict(shape) for shape in options.shapes},
+    )
+
+
+def seeds(options: argparse.Namespace) -> Iterator[int]:
+    return iter(range(options.seed, options.seed + options.runs))
+
+
+def shown(shape: Shape, seed: int, contender: Contender, figures: Figures) -> str:
+    return (
+        f"{shape.name:12} seed {seed} {report.short(str(contender)):24} mean {figures.mean_ms:6.0f}"
+        f" p99 {figures.p99_ms:6.0f} ms, hit {figures.hit:.2f}, {figures.seconds:.0f} s"
+        + (f", ERRORS {figures.errors:.0f}" if figures.errors else "")
+    )
+
+
+def virtual(options: argparse.Namespace) -> Result:
+    from perf.routing.policies import UnknownPolicy
+    from perf.routing.virtual import simulate
+
+    result = new_result(options)
+    for contender in chosen(options):
+        for shape in options.shapes:
+            for seed in seeds(options):
+                try:
+                    records = simulate(shape, contender, seed, keys=not options.no_routing_key)
+                except UnknownPolicy as problem:
+                    result.note(f"skipped: {contender}: {problem}")
+                    continue
+                result.add(shape.name, str(contender), Figures.of(records, shape))
+                result.count_errors(shape.name, str(contender), records)
+    return result
+
+
+def batches(some: Sequence[Contender], size: int) -> list[list[Contender]]:
+    return [list(some[place : place + size]) for place in range(0, len(some), size)]
+
+
+async def real(options: argparse.Namespace) -> Result:
+    from perf.routing.real import play
+
+    result = new_result(options)
+    directory = Path(tempfile.mkdtemp(prefix="routing-"))
+    able = chosen(options)
+    lags: dict[str, float] = {}
+    for shape in options.shapes:
+        for seed in seeds(options):
+            for batch in batches(able, options.together):
+                here = directory / f"{shape.name}-{seed}-{able.index(batch[0])}"
+                here.mkdir()
+                done = await play(
+                    batch, shape, seed, options.speed, here, keys=not options.no_routing_key
+                )
+                lags[f"{shape.name} seed {seed}"] = done.lag_ms
+                for contender, records in done.records.items():
+                    figures = Figures.of(records, shape)
+                    result.add(shape.name, str(contender), figures)
+                    result.count_errors(shape.name, str(contender), records)
+                    say(shown(shape, seed, contender, figures))
+                for contender, reason in done.skipped.items():
+                    result.note(f"skipped: {contender}, first at {shape.name}: {reason}")
+                    say(result.notes[-1])
+                    able = [one for one in able if one != contender]
+                await asyncio.sleep(0.2)  # closings are the next round's noise otherwise
+    worst = max(lags, key=lambda one: lags[one])
+    usual = median(list(lags.values()))
+    result.note(
+        f"lateness of the client's own timers, p99 of a round in unscaled ms: {usual:.0f} in the"
+        f" middle, {lags[worst]:.0f} at worst ({worst})"
+    )
+    if not any(note.startswith("skipped") for note in result.notes):
+        shutil.rmtree(directory, ignore_errors=True)
+    return result
+
+
+def main() -> int:
+    options = parser().parse_args()
+    if options.from_json:
+        result = read_json(options.from_json)
+    else:
+        result = virtual(options) if options.virtual else uvloop.run(real(options))
+    machine = result.machine
+    pace = f", {result.speed:g} times faster" if result.speed != 1 else ""
+    print(f"{result.date}, {result.mode}{pace}, {machine['cpu']}, {machine['cores']} cores")
+    print(report.tables(result))
+    if options.json:
+        write_json(options.json, result)
+    if options.plot:
+        from perf.routing.plot import plot
+
+        plot(result, options.plot)
+    if not options.must_hold:
+        return 0
+    verdicts = report.check(result, report.read_bounds())
+    print("", *verdicts, sep="\n")
+    return 0 if verdicts and all(verdict.held for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

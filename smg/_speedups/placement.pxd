@@ -17,12 +17,14 @@ cdef class Placement:
     cdef uint64_t noted
     cdef readonly uint32_t count           # workers to choose from
     cdef uint32_t* slots                   # theirs
+    cdef bint in_a_row                     # they are consecutive numbers
     # by slot
     cdef int32_t* index_of                 # place among those to choose from, or -1
     cdef uint64_t* placed                  # when it was last given a new prompt, by `clock`
     cdef double* pending                   # uncached units of prompts without a first byte of the answer yet
     cdef double* recent                    # recent picks, in a currency that inflates: `pick` is one of today's
     cdef uint32_t known, room
+    cdef uint32_t cursor                   # place after the last free worker found, in large fleets
     cdef uint64_t clock
     cdef double pick
     cdef double total, least               # of the last survey
@@ -35,6 +37,7 @@ cdef class Placement:
     cpdef object answered(self, uint32_t slot, int64_t uncached)
     cdef int64_t decide(self, object prompt) except -2
     cdef double queue_of(self, uint32_t slot) noexcept
+    cdef double per_request(self) noexcept
     cdef double load_of(self, uint32_t slot) noexcept
     cdef bint eligible(self, uint32_t slot) noexcept
     cdef void survey(self) noexcept

@@ -42,6 +42,8 @@ cdef double MEAN_OF = 32
 cdef double IN_FLIGHT = 0.7
 # A new prompt goes to one of the workers with at most so many requests more than the least loaded.
 cdef double WINDOW = 1
+# In larger fleets than this the search for a free worker goes round and ends at the first that has nothing to do.
+cdef uint32_t EXACT = 256
 # Reading a shared prefix on one more worker costs its length now, and four times that in prompts which the copy
 # drives out of that worker's cache.
 cdef double DISPLACEMENT = 4
@@ -76,6 +78,8 @@ cdef class Placement:
         self.branch = C_MISS
         self.ratio = 0.0
         self.count = 0
+        self.in_a_row = False
+        self.cursor = 0
         self.clock = 0
         self.mean_uncached = 0.0
         self.noted = 0
@@ -133,6 +137,7 @@ cdef class Placement:
             self.slots[i] = slot
             self.index_of[slot] = i
         self.count = count
+        self.in_a_row = all_slots == list(range(all_slots[0], all_slots[0] + count)) if count else False
 
     cpdef object forget(self, uint32_t slot):
         """A worker is gone: nothing in the tree is its any more, and its slot may come back as another's."""
@@ -149,8 +154,11 @@ cdef class Placement:
 
     cdef inline double queue_of(self, uint32_t slot) noexcept:
         """Units to work off before a new prompt's turn comes."""
-        cdef double unit = self.mean_uncached if self.mean_uncached > 1 else 1
-        return self.pending[slot] + self.load_of(slot) * unit * IN_FLIGHT
+        return self.pending[slot] + self.load_of(slot) * self.per_request()
+
+    cdef inline double per_request(self) noexcept:
+        """What a request in flight adds to a queue."""
+        return (self.mean_uncached if self.mean_uncached > 1 else 1) * IN_FLIGHT
 
     cdef inline double load_of(self, uint32_t slot) noexcept:
         if self.loads.weighted:
@@ -168,6 +176,8 @@ cdef class Placement:
         cdef int64_t total = 0
         cdef double weighted
         cdef const int32_t* loads = self.loads.loads
+        cdef const uint32_t* slots = self.slots
+        cdef uint32_t count = self.count
         if self.loads.weighted:
             self.least = DBL_MAX
             self.total = 0
@@ -177,32 +187,56 @@ cdef class Placement:
                 if weighted < self.least:
                     self.least = weighted
             return
-        for i in range(self.count):
-            load = loads[self.slots[i]]
-            total += load
-            lowest = load if load < lowest else lowest
+        if self.in_a_row:  # the compiler makes vector code of this loop
+            loads += self.slots[0]
+            for i in range(count):
+                load = loads[i]
+                total += load
+                lowest = load if load < lowest else lowest
+        else:
+            for i in range(count):
+                load = loads[slots[i]]
+                total += load
+                lowest = load if load < lowest else lowest
         self.total = total
         self.least = lowest
 
     cdef uint32_t idlest(self) noexcept:
         """Of the workers with about the least load the one with the shortest queue, of equals the one that was given
         a new prompt longest ago (routing-reliability 30, 41)."""
-        cdef uint32_t i
         cdef uint32_t slot
-        cdef uint32_t best = self.slots[0]
+        cdef uint32_t count = self.count
+        cdef const uint32_t* slots = self.slots
+        cdef const int32_t* loads = self.loads.loads
+        cdef const double* pending = self.pending
+        cdef bint weighted = self.loads.weighted != 0
+        cdef uint32_t best = slots[0]
         cdef uint64_t oldest = <uint64_t> -1
         cdef double limit = self.least + WINDOW
+        cdef double each = self.per_request()
+        cdef double load
         cdef double queue
         cdef double shortest = DBL_MAX
-        for i in range(self.count):
-            slot = self.slots[i]
-            if self.load_of(slot) > limit:
+        cdef uint32_t i = self.cursor if count > EXACT and self.cursor < count else 0
+        for _ in range(count):
+            slot = slots[i]
+            i += 1
+            if i == count:
+                i = 0
+            load = loads[slot]
+            if weighted:
+                load *= self.loads.costs[slot]
+            queue = pending[slot] + load * each
+            # Few workers get beyond this test in a large fleet.
+            if queue > shortest or load > limit:
                 continue
-            queue = self.queue_of(slot)
-            if queue < shortest or (queue == shortest and self.placed[slot] < oldest):
+            if queue < shortest or self.placed[slot] < oldest:
                 shortest = queue
                 oldest = self.placed[slot]
                 best = slot
+                if count > EXACT and load <= self.least and pending[slot] == 0:
+                    self.cursor = i  # nobody has a shorter queue, and going round keeps the order
+                    break
         return best
 
     cdef int64_t best_holder(self, uint32_t node, double limit) noexcept:

@@ -102,6 +102,14 @@ def test_exactly_the_threshold_is_a_miss() -> None:
     assert (world.why, world.placement.ratio) == ("hit", 0.4)
 
 
+def test_a_large_fleet_is_used_in_turn() -> None:
+    world = World(600)
+    assert [world.route(f"{number:04d}" * 9) for number in range(700)] == [*range(600), *range(100)]
+    world.loads(*([1] * 599), 0)
+    assert world.route("x" * 50, answered=False) == 599
+    assert world.route("y" * 50) != 599  # 50 characters wait there
+
+
 def test_an_empty_prompt_counts_as_a_pick() -> None:
     world = World(2)
     assert [world.route("") for _ in range(4)] == [0, 1, 0, 1]

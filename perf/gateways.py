@@ -27,6 +27,7 @@ class Start:
     workers: Sequence[str]
     directory: Path
     many_streams: bool = False  # more concurrent streams than the gateway's default limit
+    policy: str = "round_robin"  # of gateways that have policies
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _router_flags(level: str) -> Callable[[Start], list[str]]:
     def flags(start: Start) -> list[str]:
         return [
             "--worker-urls", *start.workers,
-            "--policy", "round_robin",
+            "--policy", start.policy,
             "--log-level", level,
             "--host", start.host,
             "--port", str(start.port),

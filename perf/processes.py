@@ -187,6 +187,7 @@ async def start_gateway(
     *,
     named: bool = True,
     many_streams: bool = False,
+    policy: str = "round_robin",
     prefix: Sequence[str] = (),
     timeout: float = 30.0,
 ) -> Running:
@@ -195,7 +196,7 @@ async def start_gateway(
     workers = [f"http://{HOST}:{worker}" for worker in worker_ports]
     own = directory / gateway.name
     own.mkdir(exist_ok=True)
-    command = gateway.command(Start(HOST, port, metrics_port, workers, own, many_streams))
+    command = gateway.command(Start(HOST, port, metrics_port, workers, own, many_streams, policy))
     if command is None:
         raise NotReady(f"{gateway.name} is not installed (perf/peers.sh)")
     begun = time.monotonic()

@@ -39,7 +39,9 @@ class Stage:
     def body(self, **more: Any) -> dict[str, Any]:
         """Each a session of its own, so that below sticky sessions the recorder is always asked."""
         self._sent += 1
-        return chat(**more, **({"rid": f"session-{self._sent}"} if self._sticky else {}))
+        if self._sticky:
+            more["rid"] = f"session-{self._sent}"
+        return chat(**more)
 
     async def send(self, client: RawClient, **more: Any) -> None:
         """A request that is now with the worker."""

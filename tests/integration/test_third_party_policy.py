@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ async def answer(peer: Peer) -> None:
 @pytest.mark.usefixtures("installed")
 async def test_a_label_asks_for_it_and_it_reads_labels_and_loads() -> None:
     body = chat(messages=[{"role": "user", "content": LONG}])
-    config = {"policy": "round_robin", "balance_abs_threshold": 2, "explain_routing": True}
+    config: Any = {"policy": "round_robin", "balance_abs_threshold": 2, "explain_routing": True}
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(RawServer(answer)) for _ in range(3)]
         gateway = await stack.enter_async_context(Gateway(**config))

@@ -304,11 +304,12 @@ class Relay:
         self._told = True
         try:
             policy.first_byte(worker, self)
-        except Exception:  # it may be code of others; its fault must not cost anybody an answer
-            self._policy_failed(policy)
+        except Exception as error:  # perhaps of others' code; it must not cost anybody an answer
+            self._policy_failed(policy, error)
 
-    def _policy_failed(self, policy: Policy) -> None:
-        log.exception("policy %s failed", policy.name, extra=self.exchange.log_extra())
+    def _policy_failed(self, policy: Policy, error: Exception) -> None:
+        extra = self.exchange.log_extra()
+        log.error("policy %s failed", policy.name, exc_info=error, extra=extra)
 
     def upstream_first(self, piece: bytes) -> None:
         """What came with the head, possibly nothing."""
@@ -383,8 +384,8 @@ class Relay:
         try:
             if not self._take(lane, others):
                 return False
-        except Exception:
-            self._policy_failed(lane.policy)
+        except Exception as failure:
+            self._policy_failed(lane.policy, failure)
             return False
         if self._series is not None:
             self._series.selections.inc()
@@ -517,8 +518,8 @@ class Relay:
             self._tell_first_byte(policy, worker)
             try:
                 policy.ended(worker, self)
-            except Exception:
-                self._policy_failed(policy)
+            except Exception as error:
+                self._policy_failed(policy, error)
 
     def _end(self) -> None:
         if self._over:

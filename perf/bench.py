@@ -101,7 +101,8 @@ async def start_all(
                 GATEWAYS[name],
                 worker_ports,
                 directory,
-                named=options.worker == "raw",
+                # Other policies may keep to one worker for equal prompts.
+                named=options.worker == "raw" and options.policy == "round_robin",
                 policy=options.policy,
             )
         except NotReady as problem:

@@ -188,6 +188,7 @@ async def start_gateway(
     named: bool = True,
     many_streams: bool = False,
     policy: str = "round_robin",
+    extra: Sequence[str] = (),
     prefix: Sequence[str] = (),
     timeout: float = 30.0,
 ) -> Running:
@@ -200,7 +201,7 @@ async def start_gateway(
     if command is None:
         raise NotReady(f"{gateway.name} is not installed (perf/peers.sh)")
     begun = time.monotonic()
-    program = start(gateway.name, [*prefix, *command], directory)
+    program = start(gateway.name, [*prefix, *command, *extra], directory)
     programs.append(program)
     await wait_answers(program, port, worker_ports, named=named, timeout=timeout)
     return Running(gateway, program, port, metrics_port, time.monotonic() - begun)

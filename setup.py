@@ -29,5 +29,5 @@ setup(
             "annotation_typing": False,
             "embedsignature": True,
         },
-    )
+    ),
 )

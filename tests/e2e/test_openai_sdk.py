@@ -126,11 +126,14 @@ def test_wrong_key(guarded: GatewayProcess, key: str):
 # Spread
 
 
+def routed(client: openai.OpenAI, prompt: str) -> str | None:
+    answer = client.chat.completions.with_raw_response.create(
+        model="sim", messages=[{"role": "user", "content": prompt}], max_tokens=1
+    )
+    return answer.headers.get("x-smg-routed-worker-id")
+
+
 def test_both_workers_get_traffic(sim_stack: GatewayProcess, client: openai.OpenAI):
-    workers = set()
-    for _ in range(4):
-        answer = client.chat.completions.with_raw_response.create(
-            model="sim", messages=MESSAGES, max_tokens=1
-        )
-        workers.add(answer.headers.get("x-smg-routed-worker-id"))
-    assert len(workers) == 2, "round robin over two workers"
+    """The default policy spreads what is new and keeps together what is not."""
+    assert len({routed(client, f"{number} is a new prompt") for number in range(4)}) == 2
+    assert len({routed(client, "the same prompt again and again") for _ in range(4)}) == 1

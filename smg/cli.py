@@ -24,6 +24,8 @@ Commands:
   launch    start the gateway (also: start)
   serve     start engine workers, wait for them, then run the gateway
   check     check flags and settings file as launch would, then exit
+  workers   see and change the workers of a running gateway
+  top       watch a running gateway
 
   -h, --help           show this help and exit
   -V, --version        show the version and exit
@@ -35,7 +37,8 @@ smg COMMAND --help lists the flags of a command."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line.
 
-    Returns the exit code: 0 fine, 1 configuration or start-up failure, 2 usage.
+    Returns the exit code: 0 fine, 1 configuration or start-up failure, 2 usage; `workers` and
+    `top` add 3, gateway unreachable.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
@@ -83,10 +86,24 @@ def _check(argv: list[str]) -> int:
     return check(argv)
 
 
+def _workers(argv: list[str]) -> int:
+    from smg.console.workers_command import main as workers
+
+    return workers(argv)
+
+
+def _top(argv: list[str]) -> int:
+    from smg.console.top_command import main as top
+
+    return top(argv)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "launch": _launch,
     "start": _launch,
     "check": _check,
+    "workers": _workers,
+    "top": _top,
 }
 
 

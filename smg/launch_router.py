@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(loaded, int):
         return loaded
     print_banner(loaded.config)
-    return _run(loaded)
+    return _run(loaded, argv)
 
 
 def check(argv: Sequence[str]) -> int:
@@ -126,12 +126,13 @@ def _answered(argv: Sequence[str], command: str) -> int | None:
     return 0
 
 
-def _run(loaded: Loaded) -> int:
+def _run(loaded: Loaded, argv: Sequence[str]) -> int:
     from smg.app import run
+    from smg.config.parse import parse
 
     _warn(loaded)
     try:
-        return run(loaded.config)
+        return run(loaded.config, reload=lambda: parse(argv))
     except ConfigError as error:
         return _complain(error)
     except KeyboardInterrupt:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smg.config.grammar import UsageError
 from smg.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from smg.config.parse import Loaded
     from smg.config.settings import RouterConfig
     from smg.router_args import RouterArgs
 
@@ -74,8 +76,10 @@ def history_backend_from_str(name: str | None) -> HistoryBackendType:
 class Router:
     """One gateway in this process. Make it with `from_args`, run it with `start`."""
 
-    def __init__(self, config: RouterConfig) -> None:
+    def __init__(self, config: RouterConfig, reload: Callable[[], Loaded] | None = None) -> None:
+        """`reload` reads the settings again when SIGHUP asks for it."""
         self.config = config
+        self._reload = reload
 
     @classmethod
     def from_args(cls, args: RouterArgs) -> Router:
@@ -87,14 +91,14 @@ class Router:
             raise ValueError(f"Configuration error: {error}") from error
         for text in loaded.warnings:
             log.warning("%s", text)
-        return cls(loaded.config)
+        return cls(loaded.config, args.resolve)
 
     def start(self) -> None:
         """Serve until shutdown. RuntimeError when the gateway cannot start or ends in failure."""
         from smg.app import run
 
         try:
-            code = run(self.config)
+            code = run(self.config, reload=self._reload)
         except ConfigError as error:
             raise RuntimeError(str(error)) from error
         if code:

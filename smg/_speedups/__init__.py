@@ -10,6 +10,7 @@ from __future__ import annotations
 
 MODULES = (
     "checks",
+    "detokenize",
     "extents",
     "framing",
     "head",
@@ -29,6 +30,8 @@ TYPED = (
     "smg.observability.metrics",
     "smg.protocols.body",
     "smg.protocols.chat",
+    "smg.reliability.breaker",
+    "smg.reliability.budget",
     "smg.server.exchange",
     "smg.server.metrics",
     "smg.server.protocol",
@@ -38,6 +41,8 @@ TYPED = (
     "smg.upstream.pool",
     "smg.wire.head",
     "smg.backends.http.context",
+    "smg.backends.http.dispatch",
+    "smg.backends.http.gather",
     "smg.backends.http.headers",
     "smg.backends.http.lane",
     "smg.backends.http.proxy",

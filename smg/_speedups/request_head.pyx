@@ -5,8 +5,7 @@ The rules (which names, whose credential) are `smg.backends.http.headers`; here 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdio cimport snprintf
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef bytes PREFIX = b"x-request-id-"
 cdef Py_ssize_t PREFIX_SIZE = 13
@@ -15,6 +14,18 @@ cdef Py_ssize_t PREFIX_SIZE = 13
 cdef inline char* put(char* at, const char* data, Py_ssize_t size) noexcept:
     memcpy(at, data, size)
     return at + size
+
+
+cdef inline char* put_number(char* at, Py_ssize_t number) noexcept:
+    """Decimal digits of a number from 0 up; `snprintf` takes 800 instructions for that."""
+    cdef char digits[24]
+    cdef int begin = 24
+    while True:
+        begin -= 1
+        digits[begin] = <char>(c'0' + number % 10)
+        number //= 10
+        if number == 0:
+            return put(at, &digits[begin], 24 - begin)
 
 
 cdef inline char* put_bytes(char* at, bytes data) noexcept:
@@ -34,8 +45,8 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     cdef bytes credential = None
     cdef tuple pair
     cdef char* at
-    cdef char number[32]
-    cdef int digits
+    cdef char number[24]
+    cdef Py_ssize_t digits
     cdef Py_ssize_t n
     cdef list kept = None
     for pair in headers:
@@ -49,7 +60,7 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
         elif keep_credential and name == b"authorization":
             credential = <bytes>pair[1]
             size += PyBytes_GET_SIZE(credential) + 17
-    digits = snprintf(number, 32, "%zd", length)
+    digits = put_number(number, length) - number
     size += 16 + 18 + digits + 4
     out = PyBytes_FromStringAndSize(NULL, size)
     at = PyBytes_AS_STRING(out)
@@ -74,3 +85,17 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     at = put(at, "\r\n\r\n", 4)
     n = at - PyBytes_AS_STRING(out)
     return out if n == size else out[:n]
+
+
+cpdef bytes length_line(Py_ssize_t length):
+    """The `content-length` line of `length` bytes; formatting bytes in Python takes ten times as long."""
+    cdef char line[48]
+    cdef char* at = put_number(put(line, "content-length: ", 16), length)
+    return PyBytes_FromStringAndSize(line, put(at, "\r\n", 2) - line)
+
+
+cpdef Py_ssize_t query_mark(bytes target) noexcept:
+    """Where the query of a request target begins, at its question mark; -1 without one."""
+    cdef const char* begin = PyBytes_AS_STRING(target)
+    cdef const char* found = <const char*>memchr(begin, c'?', PyBytes_GET_SIZE(target))
+    return -1 if found is NULL else found - begin

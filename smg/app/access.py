@@ -1,4 +1,6 @@
-"""Joins the server to the access log: one attribute read per request while it is silent."""
+"""Joins the server to the access log and the audit log: one attribute read per request while they
+are silent.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 from smg.observability.access_log import AccessLog
 
 if TYPE_CHECKING:
+    from smg.app.authorization import AuditTrail
     from smg.observability.logging import LogHandle
     from smg.server.exchange import Exchange
     from smg.server.listener import HttpServer
@@ -16,10 +19,16 @@ _NEVER = 1000
 
 
 class ServerLog:
-    """Sets `server.log_requests` and `server.log_from_status`, and follows level changes."""
+    """Sets `server.log_requests` and `server.log_from_status`, and follows level changes.
 
-    def __init__(self, server: HttpServer, handle: LogHandle | None) -> None:
+    `trail` is told of every answer, whatever the access log writes.
+    """
+
+    def __init__(
+        self, server: HttpServer, handle: LogHandle | None, trail: AuditTrail | None = None
+    ) -> None:
         self._server = server
+        self._trail = trail
         self._log = AccessLog(handle)
         server.access_log = self
         self._refresh()
@@ -30,10 +39,19 @@ class ServerLog:
         log = self._log
         log.refresh()
         self._server.log_requests = log.enabled_info
-        if log.enabled_info:
-            self._server.log_from_status = 0
-        else:
-            self._server.log_from_status = 400
+        self._from_status = 0 if log.enabled_info else 400
+        self._server.log_from_status = 0 if self._trail is not None else self._from_status
+
+    @property
+    def trail(self) -> AuditTrail | None:
+        """Who is told of every answer."""
+        return self._trail
+
+    def follow(self, trail: AuditTrail | None) -> None:
+        """Tell `trail` from now on. One that still waits for answers is not left without them."""
+        if trail is not None or self._trail is None or not self._trail.waits:
+            self._trail = trail
+            self._refresh()
 
     def request(self, exchange: Exchange) -> None:
         """A request head came."""
@@ -47,6 +65,10 @@ class ServerLog:
 
     def response(self, exchange: Exchange) -> None:
         """The answer's head is out."""
+        if self._trail is not None:
+            self._trail.answered(exchange)
+            if exchange.status < self._from_status:
+                return
         self._log.response_head(
             exchange.method,
             exchange.target,
@@ -56,3 +78,8 @@ class ServerLog:
             int((perf_counter() - exchange.started) * 1e6),
             exchange.endpoint.probe,
         )
+
+    def unanswered(self, exchange: Exchange) -> None:
+        """There will be no answer."""
+        if self._trail is not None:
+            self._trail.unanswered(exchange)

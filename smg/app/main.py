@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
+import io
 import logging
 import os
 import signal
@@ -12,10 +14,13 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from smg.app.build import Gateway
+from smg.app.reload import Reloader
+from smg.app.systemd import Service
 from smg.core.errors import ConfigError
 from smg.observability.logging import LogHandle, configure
 
 if TYPE_CHECKING:
+    from smg.config.parse import Loaded
     from smg.config.settings import RouterConfig
 
 log = logging.getLogger(__name__)
@@ -26,18 +31,20 @@ def run(
     *,
     on_ready: Callable[[], None] | None = None,
     on_signal: Callable[[int], None] | None = None,
+    reload: Callable[[], Loaded] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code: 0 after a drain, 1 when
     start-up failed.
 
     A second signal ends the process at once with 128 + its number. `on_ready` is called once
-    listeners are open, `on_signal(number)` first thing on every signal.
+    listeners are open, `on_signal(number)` first thing on every signal that ends it. `reload` reads
+    the settings again (SIGHUP); it runs on a thread and raises ConfigError or UsageError.
     """
     handle = configure(config.log_level, config.log_json, config.log_dir)
-    if config.api_key:
-        handle.redact(config.api_key)
+    handle.redact(*config.secrets)
+    _trace_crashes()
     try:
-        return _run_loop(_serve(config, handle, on_ready, on_signal))
+        return _run_loop(_Process(config, handle, on_ready, on_signal, reload).serve())
     except ConfigError as error:
         for problem in error.problems:
             print(f"smg: {problem}", file=sys.stderr)
@@ -55,38 +62,107 @@ def _run_loop(main: Coroutine[Any, Any, int]) -> int:
     return int(uvloop.run(main))
 
 
-async def _serve(
-    config: RouterConfig,
-    handle: LogHandle,
-    on_ready: Callable[[], None] | None,
-    told: Callable[[int], None] | None,
-) -> int:
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
+def _trace_crashes() -> None:
+    """Leave the stacks of all threads on stderr when compiled code crashes, or when systemd aborts
+    a process whose loop is stuck.
+    """
+    try:
+        faulthandler.enable()
+    except (AttributeError, OSError, ValueError, io.UnsupportedOperation):
+        pass  # there is no stderr
 
-    def on_signal(number: int) -> None:
-        if told is not None:
-            told(number)
-        if stopping.is_set():
+
+class _Process:
+    """The gateway, what the outside tells it by signals, and what it tells systemd."""
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        handle: LogHandle,
+        on_ready: Callable[[], None] | None,
+        on_signal: Callable[[int], None] | None,
+        reload: Callable[[], Loaded] | None,
+    ) -> None:
+        self._config = config
+        self._handle = handle
+        self._on_ready = on_ready
+        self._told = on_signal
+        self._load = reload
+        self._stopping = asyncio.Event()
+        self._reloader: Reloader | None = None  # while there is something to reload
+        self._early_hangup = False
+        self._has_terminal = _has_terminal()
+
+    async def serve(self) -> int:
+        """From start-up to the end of the drain; the exit code."""
+        loop = asyncio.get_running_loop()
+        self._catch_signals(loop)
+        service = Service(loop)
+        gateway = Gateway(self._config, log_handle=self._handle)
+        await gateway.start()
+        self._reloader = Reloader(
+            gateway, self._load, begins=service.reloading, ends=service.reloaded
+        )
+        # What exists now lives as long as the process: keep the collector from walking it again and
+        # again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000)
+        service.ready(gateway.readiness, gateway.registry)
+        if self._on_ready is not None:
+            self._on_ready()
+        if self._early_hangup:
+            self._reloader.request()
+        await self._stopping.wait()
+        reloader, self._reloader = self._reloader, None
+        await reloader.close()
+        service.stopping(lambda: len(gateway.server.exchanges))
+        await gateway.stop(gateway.config.shutdown_grace_period_secs)
+        service.close()
+        return 0
+
+    # -- signals ----------------------------------------------------------------------------------
+
+    def _catch_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """First of all: a signal during start-up must end it, not be lost."""
+        if sys.platform == "win32":
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGUSR1, self._handle.toggle_debug)
+
+    def _stop(self, number: int) -> None:
+        if self._told is not None:
+            self._told(number)
+        if self._stopping.is_set():
             # No clean-up: the operator asked twice.
-            handle.flush(0.2)
+            self._handle.flush(0.2)
             os._exit(128 + number)
         log.info("received %s: draining", signal.Signals(number).name)
-        stopping.set()
+        self._stopping.set()
 
-    # Handlers first: a signal during start-up must end it, not be lost.
-    if sys.platform != "win32":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal, number)
-        loop.add_signal_handler(signal.SIGUSR1, handle.toggle_debug)
-    gateway = Gateway(config, log_handle=handle)
-    await gateway.start()
-    # What exists now lives as long as the process: keep the collector from walking it again and
-    # again.
-    gc.collect()
-    gc.freeze()
-    if on_ready is not None:
-        on_ready()
-    await stopping.wait()
-    await gateway.stop(config.shutdown_grace_period_secs)
-    return 0
+    def _hang_up(self) -> None:
+        """SIGHUP: of an operator who changed the settings, or of a terminal that is gone."""
+        if self._has_terminal and not _has_terminal():
+            # Without whoever started us by hand nobody would ever stop us.
+            self._has_terminal = False
+            self._stop(signal.SIGHUP)
+            return
+        log.info("received SIGHUP")
+        self._handle.reopen()
+        if self._reloader is not None:
+            self._reloader.request()
+        elif not self._stopping.is_set():
+            self._early_hangup = True
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal can send us a signal when it closes. Under nohup it cannot."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_KEY = re.compile(r"[!-~]+")
 
 ROLES = ("admin", "user")
 TENSOR_TRANSPORTS = ("inline", "shm", "auto", "rdma")
@@ -112,7 +113,44 @@ def control_plane_key(text: str) -> tuple[str, str, str, str]:
     if len(parts) != 4 or not all(parts):
         raise ValueError("must be ID:NAME:ROLE:KEY")
     identity, name, role_text, key = parts
+    if not is_key(key):
+        raise ValueError(f"must have a key of {KEY_RULE}")
     return identity, name, key, role(role_text)
+
+
+def control_plane_keys(text: str) -> list[str]:
+    """The entries in one environment variable: one a line, or separated by commas where each piece
+    looks like an entry. A key may contain commas.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("holds no key")
+    pieces = [piece.strip() for piece in lines[0].split(",")]
+    if len(lines) == 1 and all(piece.count(":") >= 3 for piece in pieces):
+        return pieces
+    return lines
+
+
+def tenant_key(text: str) -> tuple[str, str]:
+    """`tenant:key` as (tenant, key). The key may contain `:`."""
+    tenant, colon, key = text.partition(":")
+    if not colon:
+        raise ValueError("must be TENANT:KEY")
+    if not tenant or not key:
+        raise ValueError("tenant and key must not be empty")
+    if tenant != tenant.strip() or key != key.strip():
+        raise ValueError("tenant and key must not begin or end with a blank")
+    if not is_key(key):
+        raise ValueError(f"the key must be {KEY_RULE}")
+    return tenant, key
+
+
+KEY_RULE = "visible ASCII characters without blanks"
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` can be sent as a key: another one would lock everybody out."""
+    return _KEY.fullmatch(text) is not None
 
 
 def integers(text: str) -> list[int]:

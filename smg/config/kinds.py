@@ -40,6 +40,10 @@ class Kind:
             raise ValueError("must be a text")
         return self.parse(value)
 
+    def variable(self, text: str) -> Any:
+        """The whole value from an environment variable."""
+        return self.parse(text)
+
     def problem(self, value: Any) -> str | None:
         """What is wrong with the range of a parsed value, or None."""
         return None
@@ -185,6 +189,50 @@ class Item(Kind):
         return self.read(text)
 
 
+class ControlPlaneKey(Item):
+    """`ID:NAME:ROLE:KEY`; from Python also (id, name, key, role)."""
+
+    def __init__(self) -> None:
+        super().__init__("ID:NAME:ROLE:KEY", items.control_plane_key)
+
+    def accept(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.parse(value)
+        if not isinstance(value, (list, tuple)) or len(value) != 4:
+            raise ValueError("must be ID:NAME:ROLE:KEY")
+        identity, name, key, role = (str(part) for part in value)
+        if ":" in identity + name:
+            raise ValueError("must have an id and a name without a colon")
+        return self.parse(f"{identity}:{name}:{role}:{key}")
+
+
+class TenantKey(Kind):
+    """`TENANT:KEY`, kept as one text. What is wrong with it is reported as a range is, with all
+    other configuration errors.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("TENANT:KEY")
+
+    def parse(self, text: str) -> str:
+        """Blanks around either part are taken off: on a command line they are slips."""
+        tenant, colon, key = text.partition(":")
+        return f"{tenant.strip()}{colon}{key.strip()}"
+
+    def accept(self, value: Any) -> str:
+        """As it is: what is in a file was meant so, and blanks are then a problem."""
+        if not isinstance(value, str):
+            raise ValueError("must be a text")
+        return value
+
+    def problem(self, value: Any) -> str | None:
+        try:
+            items.tenant_key(value)
+        except ValueError as error:
+            return f"<redacted>: {error}"
+        return None
+
+
 class Integers(Item):
     """Comma-separated integers in one value."""
 
@@ -202,14 +250,23 @@ class Integers(Item):
 class Many(Kind):
     """Several values of one kind after the flag; repeated flags add up.
 
-    `least` values per occurrence.
+    `least` values per occurrence. `split` finds the items in an environment variable, which
+    otherwise holds one.
     """
 
     is_list = True
 
-    def __init__(self, item: Kind | None = None, *, least: int = 0, maps: bool = False) -> None:
+    def __init__(
+        self,
+        item: Kind | None = None,
+        *,
+        least: int = 0,
+        maps: bool = False,
+        split: Callable[[str], list[str]] | None = None,
+    ) -> None:
         self.item = item or Kind("VALUE")
         self.least = least
+        self.split = split
         self.maps = maps  # a file may give a map, for items of the form KEY=VALUE
         self.may_be_negative = self.item.may_be_negative
         self.has_port = self.item.has_port
@@ -219,11 +276,17 @@ class Many(Kind):
         """One item, not the whole list."""
         return self.item.parse(text)
 
+    def variable(self, text: str) -> tuple[Any, ...]:
+        pieces = self.split(text) if self.split else [text]
+        return tuple(self.item.parse(piece) for piece in pieces)
+
     def accept(self, value: Any) -> tuple[Any, ...]:
         if self.maps and isinstance(value, dict):
             value = [f"{key}={item}" for key, item in value.items()]
         if not isinstance(value, list):
             raise ValueError("must be a list")
+        if len(value) < self.least:
+            raise ValueError("must not be empty")
         return tuple(self.item.accept(item) for item in value)
 
     def problem(self, value: Any) -> str | None:

@@ -16,7 +16,7 @@ from smg.config.files import FileSettings, read_file
 from smg.config.flags import BY_FIELD, TABLE, options
 from smg.config.flags.row import Flag
 from smg.config.grammar import read_tokens
-from smg.config.kinds import Choice, Many
+from smg.config.kinds import Choice
 from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
 
@@ -96,11 +96,11 @@ def _from_environment(
         if flag.field in given:
             continue
         try:
-            value = flag.kind.parse(text)
+            value = flag.kind.variable(text)
         except ValueError as error:
             found.append(f"--{flag.name} (from {flag.env}): {error}")
         else:
-            yield flag.field, (value,) if isinstance(flag.kind, Many) else value
+            yield flag.field, value
 
 
 def _config(values: Mapping[str, Any], workers: Sequence[str]) -> RouterConfig:

@@ -25,11 +25,14 @@ HEAD = """\
 | `smg [flags]`, `smg start [flags]`, `python -m smg.launch_router [flags]` | The same |
 | `smg serve [flags]` | Start engine workers, wait for them, run the gateway |
 | `smg check [flags]` | Check all settings as `launch` would; print `ok` or every problem |
+| `smg workers COMMAND` | List and change workers ([console](../guide/console.md)) |
+| `smg top` | Watch a running gateway ([console](../guide/console.md#smg-top)) |
 | `smg --version`, `smg -V` | Print the version |
 | `smg --version-verbose` | Print version, build and tools |
 | `smg --help`, `smg COMMAND --help` | Print help |
 
-Exit codes: 0 normal end, 1 configuration or start-up failure, 2 usage error.
+Exit codes: 0 normal end, 1 configuration or start-up failure, 2 usage error; of `workers` and `top`
+also 1 refused or failed, 3 gateway unreachable.
 
 Values are written `--flag value` or `--flag=value`. Where the value is followed by `...`, the flag
 takes all values up to the next flag and may be repeated; repeated flags add up. Switches take no

@@ -23,12 +23,17 @@ class RouterConfig:
     config: str | None = default("config")
     host: str = default("host")
     port: int = default("port")
+    health_check_port: int | None = default("health-check-port")
     worker_urls: tuple[str, ...] = default("worker-urls")
     backend: str | None = default("backend")
     upstream_pool_idle_timeout_secs: int = default("upstream-pool-idle-timeout-secs")
     worker_startup_timeout_secs: int = default("worker-startup-timeout-secs")
     worker_startup_delay: int = default("worker-startup-delay")
     worker_startup_check_interval: int = default("worker-startup-check-interval")
+    job_queue_capacity: int = default("job-queue-capacity")
+    job_queue_concurrency: int = default("job-queue-concurrency")
+    drain_settle_secs: int = default("drain-settle-secs")
+    dp_aware: bool = default("dp-aware")
 
     # Routing
     policy: str = default("policy")
@@ -54,6 +59,8 @@ class RouterConfig:
     routing_key_override: bool = default("routing-key-override")
     routing_key_headers: tuple[str, ...] = default("routing-key-headers")
     explain_routing: bool = default("explain-routing")
+    enable_igw: bool = default("enable-igw")
+    model_alias: Sequence[tuple[str, str]] = default("model-alias")  # alias, canonical id
     load_monitor_interval: int = default("load-monitor-interval")
     disable_load_monitoring: bool = default("disable-load-monitoring")
     engine_metrics: bool = default("engine-metrics")
@@ -77,8 +84,30 @@ class RouterConfig:
 
     # Keys: left out of the representation, which ends up in logs
     api_key: str | None = field(default=default("api-key"), repr=False)
+    tenant_api_key: tuple[str, ...] = field(default=default("tenant-api-key"), repr=False)
+    # (id, name, key, role)
+    control_plane_api_keys: tuple[tuple[str, str, str, str], ...] = field(
+        default=default("control-plane-api-keys"), repr=False
+    )
+    disable_audit_logging: bool = default("disable-audit-logging")
+    control_plane_audit_enabled: bool = default("control-plane-audit-enabled")
+
+    # Limits
+    max_concurrent_requests: int = default("max-concurrent-requests")
+    queue_size: int = default("queue-size")
+    queue_timeout_secs: int = default("queue-timeout-secs")
+    rate_limit_tokens_per_second: int | None = default("rate-limit-tokens-per-second")
 
     # Reliability
+    retry_max_retries: int = default("retry-max-retries")
+    retry_initial_backoff_ms: int = default("retry-initial-backoff-ms")
+    retry_max_backoff_ms: int = default("retry-max-backoff-ms")
+    retry_backoff_multiplier: float = default("retry-backoff-multiplier")
+    retry_jitter_factor: float = default("retry-jitter-factor")
+    cb_failure_threshold: int = default("cb-failure-threshold")
+    cb_success_threshold: int = default("cb-success-threshold")
+    cb_timeout_duration_secs: int = default("cb-timeout-duration-secs")
+    cb_window_duration_secs: int = default("cb-window-duration-secs")
     disable_retries: bool = default("disable-retries")
     disable_circuit_breaker: bool = default("disable-circuit-breaker")
     health_failure_threshold: int = default("health-failure-threshold")
@@ -87,6 +116,7 @@ class RouterConfig:
     health_check_interval_secs: int = default("health-check-interval-secs")
     health_check_endpoint: str = default("health-check-endpoint")
     disable_health_check: bool = default("disable-health-check")
+    remove_unhealthy_workers: bool = default("remove-unhealthy-workers")
 
     # Logs and metrics
     log_level: str = default("log-level")
@@ -95,6 +125,13 @@ class RouterConfig:
     prometheus_port: int = default("prometheus-port")
     prometheus_host: str = default("prometheus-host")
     prometheus_duration_buckets: tuple[float, ...] = default("prometheus-duration-buckets")
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every key, for whoever must not show any."""
+        keys = [] if self.api_key is None else [self.api_key]
+        keys += (entry.partition(":")[2] for entry in self.tenant_api_key)
+        return [*keys, *(key for _, _, key, _ in self.control_plane_api_keys)]
 
     @property
     def bind_host(self) -> str:
@@ -115,6 +152,8 @@ class RouterConfig:
     @property
     def mode_name(self) -> str:
         """The routing mode for the banner and the log."""
+        if self.enable_igw:
+            return "IGW (Inference Gateway)"
         return f"Regular ({self.backend})" if self.backend else "Regular"
 
 

@@ -18,7 +18,7 @@ from smg.config.addresses import (
 )
 from smg.config.flags import BY_FIELD, TABLE
 from smg.config.flags.row import Flag
-from smg.config.items import is_header_name
+from smg.config.items import KEY_RULE, is_header_name, is_key
 from smg.config.settings import RouterConfig
 
 # Where a value came from, for messages: field name to "--flag", or "--flag (in FILE)".
@@ -33,8 +33,11 @@ NOT_FORWARDED = frozenset(
     )
 )
 
+UNKNOWN_MODEL = "unknown"
+
 _PATH = re.compile(r"/[!-~]*")
-_KEY = re.compile(r"[!-~]+")
+#: a shorter key can be guessed
+SHORT_KEY = 8
 
 
 def flag_label(field: str) -> str:
@@ -51,7 +54,10 @@ def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
             _listeners,
             _workers,
             _policy,
+            _aliases,
             _boundaries,
+            _retries,
+            _queue,
             _headers,
             _paths,
             _keys,
@@ -63,12 +69,13 @@ def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
 
 
 def warnings(config: RouterConfig, given: Collection[str], label: Label = flag_label) -> list[str]:
-    """Settings in `given` (field names) that have no effect beside the others."""
-    return [
+    """Settings in `given` (field names) that have no effect beside the others, and weak keys."""
+    idle = [
         f"{label(flag.field)}: {reason}"
         for flag in TABLE
         if flag.field in given and (reason := idle_reason(flag, config))
     ]
+    return idle + [f"{label(field)}: {text}" for field, text in _short_keys(config)]
 
 
 def idle_reason(flag: Flag, config: RouterConfig) -> str | None:
@@ -96,8 +103,16 @@ def _listeners(config: RouterConfig) -> Findings:
     for field in ("host", "prometheus_host"):
         if text := host_problem(getattr(config, field)):
             yield field, text
+    # 0 is chosen by the system, so two of them differ.
     if config.port == config.prometheus_port != 0:
         yield "prometheus_port", f"must differ from --port, both are {config.port}"
+    for field in ("port", "prometheus_port"):
+        if getattr(config, field) == config.health_check_port != 0:
+            other = BY_FIELD[field].name
+            yield (
+                "health_check_port",
+                f"must differ from --{other}, both are {config.health_check_port}",
+            )
 
 
 def _workers(config: RouterConfig) -> Findings:
@@ -109,9 +124,31 @@ def _workers(config: RouterConfig) -> Findings:
 
 
 def _policy(config: RouterConfig) -> Findings:
-    # A worker that is given twice counts once.
-    if config.policy == "power_of_two" and len(set(config.worker_urls)) < 2:
-        yield "policy", "power_of_two needs two workers or more"
+    # A worker that is given twice counts once. In IGW mode the fleet is expected to come later.
+    few = len(set(config.worker_urls)) < 2 and not config.enable_igw
+    if config.policy == "power_of_two" and few:
+        yield "policy", "power_of_two needs two workers or more, or --enable-igw"
+
+
+def _aliases(config: RouterConfig) -> Findings:
+    models: dict[str, str] = {}
+    for alias, model in config.model_alias:
+        if UNKNOWN_MODEL in (alias, model):
+            yield "model_alias", f"{alias}={model}: {UNKNOWN_MODEL} stands for any model"
+        elif models.setdefault(alias, model) != model:
+            yield "model_alias", f"{alias} is given for two models, {models[alias]} and {model}"
+
+
+def _retries(config: RouterConfig) -> Findings:
+    if not config.disable_retries and (
+        config.retry_max_backoff_ms < config.retry_initial_backoff_ms
+    ):
+        yield "retry_max_backoff_ms", "must not be below --retry-initial-backoff-ms"
+
+
+def _queue(config: RouterConfig) -> Findings:
+    if config.max_concurrent_requests > 0 and config.queue_size and not config.queue_timeout_secs:
+        yield "queue_timeout_secs", "must be above 0 while there is a queue"
 
 
 def _boundaries(config: RouterConfig) -> Findings:
@@ -141,8 +178,34 @@ def _paths(config: RouterConfig) -> Findings:
 
 def _keys(config: RouterConfig) -> Findings:
     # An empty or unsendable key must not leave the gateway open or locked; the text never shows it.
-    if config.api_key is not None and not _KEY.fullmatch(config.api_key):
-        yield "api_key", "must be visible ASCII characters without blanks"
+    if config.api_key is not None and not is_key(config.api_key):
+        yield "api_key", f"must be {KEY_RULE}"
+    # Entries are named by their place: an id may be a key that was put in the wrong column.
+    owners: dict[str, str] = {}
+    for field, name, key in _all_keys(config):
+        if key and owners.setdefault(key, name) != name:
+            yield field, f"{name} has the same key as {owners[key]}"
+    ids: dict[str, int] = {}
+    for number, (identity, *_) in enumerate(config.control_plane_api_keys, 1):
+        if ids.setdefault(identity, number) != number:
+            yield "control_plane_api_keys", f"entries {ids[identity]} and {number} have the same id"
+
+
+def _all_keys(config: RouterConfig) -> Iterator[tuple[str, str, str]]:
+    """Field, name for people, and key. Keys of entries that are malformed may be empty."""
+    if config.api_key is not None:
+        yield "api_key", "--api-key", config.api_key
+    for number, entry in enumerate(config.tenant_api_key, 1):
+        yield "tenant_api_key", f"tenant key {number}", entry.partition(":")[2]
+    for number, (_, _, key, _) in enumerate(config.control_plane_api_keys, 1):
+        yield "control_plane_api_keys", f"control-plane key {number}", key
+
+
+def _short_keys(config: RouterConfig) -> Findings:
+    for field, name, key in _all_keys(config):
+        if len(key) < SHORT_KEY:
+            which = "is" if field == "api_key" else f"{name} is"
+            yield field, f"{which} shorter than {SHORT_KEY} characters and can be guessed"
 
 
 def _origins(config: RouterConfig) -> Findings:

@@ -75,11 +75,24 @@ class AuthError(GatewayError):
     code = "invalid_api_key"
 
 
+class MessagesAuthError(AuthError):
+    """The same for a client of the Messages API, whose SDK reads errors in a shape of its own."""
+
+
 class NotFoundError(GatewayError):
     """Unknown path, model or id."""
 
     status = 404
     code = "unknown_url"
+
+
+class AdminError(GatewayError):
+    """A call to the worker or control-plane API went wrong; shown as `{"error", "code"}` (http-api
+    16.3). Codes are upper case: BAD_REQUEST, WORKER_NOT_FOUND, WORKER_ALREADY_EXISTS, ...
+    """
+
+    status = 400
+    code = "BAD_REQUEST"
 
 
 class NoWorkerError(GatewayError):

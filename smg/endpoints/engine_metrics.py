@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from smg.core.errors import GatewayError
-from smg.endpoints.fanout import for_each
+from smg.endpoints.fanout import for_each_address
 from smg.endpoints.memo import Memo
 from smg.fleet.probe import describe, key_headers
 from smg.observability import engine_metrics
@@ -51,8 +51,10 @@ class EngineMetrics:
         workers = [worker for worker in self._registry.all() if worker.connection_mode == "http"]
         if not workers:
             return text_response("No available workers", 500)
-        texts = await for_each(workers, self._fetch)
-        packs = [(w.url, text) for w, text in zip(workers, texts, strict=True) if text is not None]
+        texts = await for_each_address(workers, self._fetch)
+        # By address: data-parallel ranks have one, and one exposition.
+        by_address = dict(zip((worker.base_url for worker in workers), texts, strict=True))
+        packs = [(url, text) for url, text in by_address.items() if text is not None]
         if not packs:
             return text_response("All backend requests failed", 500)
         # Parsing takes milliseconds per worker: not on the loop that relays tokens.
@@ -64,7 +66,7 @@ class EngineMetrics:
     async def _fetch(self, worker: Worker) -> str | None:
         try:
             reply = await self._fetcher.fetch(
-                worker.url,
+                worker.base_url,
                 "GET",
                 "/metrics",
                 headers=key_headers(worker),
@@ -72,9 +74,9 @@ class EngineMetrics:
                 max_bytes=MAX_BYTES,
             )
         except GatewayError as error:
-            log.info("no metrics from worker %s: %s", worker.url, describe(error))
+            log.info("no metrics from worker %s: %s", worker.base_url, describe(error))
             return None
         if reply.status != 200:
-            log.info("no metrics from worker %s: status %d", worker.url, reply.status)
+            log.info("no metrics from worker %s: status %d", worker.base_url, reply.status)
             return None
         return reply.body.decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from smg.fleet.probe import key_headers
 from smg.server.handlers import Response, json_response
 
 if TYPE_CHECKING:
-    from smg.fleet.load_sources import LoadSources
+    from smg.fleet.load_sources import LoadSources, Said
     from smg.fleet.probe import Fetcher
     from smg.server.exchange import Exchange
     from smg.workers import LoadReport, Worker, WorkerRegistry
@@ -43,32 +43,62 @@ async def for_each(items: Sequence[T], ask: Callable[[T], Awaitable[R]]) -> list
         await tasks.close()
 
 
+async def for_each_address(
+    workers: Sequence[Worker], ask: Callable[[Worker], Awaitable[R]]
+) -> list[R]:
+    """`ask` once per address, results by worker: data-parallel ranks share an address, and what is
+    asked there concerns all of them.
+    """
+    first: dict[str, Worker] = {}
+    for worker in workers:
+        first.setdefault(worker.base_url, worker)
+    results = await for_each(list(first.values()), ask)
+    by_address = dict(zip(first, results, strict=True))
+    return [by_address[worker.base_url] for worker in workers]
+
+
+async def post(
+    fetcher: Fetcher, worker: Worker, path: str, body: bytes = b"", *, timeout: float
+) -> str | None:
+    """One admin call with the worker's own key; what went wrong, None if nothing did. `body` is
+    JSON, `timeout` in seconds.
+    """
+    headers = key_headers(worker)
+    if body:
+        headers += ((b"content-type", b"application/json"),)
+    try:
+        reply = await fetcher.fetch(
+            worker.base_url, "POST", path, headers=headers, body=body, timeout=timeout
+        )
+    except GatewayError as error:
+        return error.message
+    return None if 200 <= reply.status < 300 else f"status {reply.status}"
+
+
+def verdict(
+    workers: Sequence[Worker], problems: Sequence[str | None]
+) -> tuple[list[str], list[dict[str, str]]]:
+    """The URLs of those without a problem, and an entry for each of the others."""
+    pairs = list(zip(workers, problems, strict=True))
+    done = [worker.url for worker, problem in pairs if problem is None]
+    failed = [
+        {"worker": worker.url, "error": problem} for worker, problem in pairs if problem is not None
+    ]
+    return done, failed
+
+
 def flush_cache(
     registry: WorkerRegistry, fetcher: Fetcher
 ) -> Callable[[Exchange], Awaitable[Response]]:
     """Handler that empties the prefix cache of every worker; 206 if some refused."""
 
     async def flush(worker: Worker) -> str | None:
-        try:
-            reply = await fetcher.fetch(
-                worker.url, "POST", "/flush_cache", headers=key_headers(worker), timeout=FLUSH_SECS
-            )
-        except GatewayError as error:
-            return error.message
-        return None if 200 <= reply.status < 300 else f"status {reply.status}"
+        return await post(fetcher, worker, "/flush_cache", timeout=FLUSH_SECS)
 
     async def handler(exchange: Exchange) -> Response:
         workers = registry.all()
         http = [worker for worker in workers if worker.connection_mode == "http"]
-        problems = await for_each(http, flush)
-        done = [
-            worker.url for worker, problem in zip(http, problems, strict=True) if problem is None
-        ]
-        failed = [
-            {"worker": worker.url, "error": problem}
-            for worker, problem in zip(http, problems, strict=True)
-            if problem is not None
-        ]
+        done, failed = verdict(http, await for_each_address(http, flush))
         modes = [worker.connection_mode for worker in workers]
         body: dict[str, Any] = {
             "status": "partial_success" if failed else "success",
@@ -96,7 +126,11 @@ class Loads:
 
     async def handle(self, exchange: Exchange) -> Response:
         """Always 200; every registered worker has an entry."""
-        entries = await for_each(self._registry.all(), self._entry)
+        workers = self._registry.all()
+        http = [worker for worker in workers if worker.connection_mode == "http"]
+        said = await for_each_address(http, self._sources.ask)
+        answers = dict(zip(http, said, strict=True))
+        entries = [_entry(worker, answers.get(worker)) for worker in workers]
         known = sum(entry["load"] >= 0 for entry in entries)
         return json_response(
             {
@@ -107,20 +141,16 @@ class Loads:
             }
         )
 
-    async def _entry(self, worker: Worker) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "worker": worker.url,
-            "worker_type": worker.worker_type,
-            "load": -1,
-        }
-        if worker.connection_mode != "http":
-            return entry
-        said = await self._sources.ask(worker)
-        report = own_report(worker.url, said.report)
-        if report is not None:
-            entry["load"] = _used_tokens(report)
-            entry["details"] = _details(report, said.data if report is said.report else None)
+
+def _entry(worker: Worker, said: Said | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"worker": worker.url, "worker_type": worker.worker_type, "load": -1}
+    if said is None:
         return entry
+    report = own_report(worker.url, said.report)
+    if report is not None:
+        entry["load"] = _used_tokens(report)
+        entry["details"] = _details(report, said.data if report is said.report else None)
+    return entry
 
 
 def _details(report: LoadReport, data: dict[str, Any] | None) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class WorkerInfo:
         known = self._known.get(memo)
         for path in (known,) if known else paths:
             reply = await self._fetcher.fetch(
-                worker.url, "GET", path, headers=headers, timeout=INFO_SECS
+                worker.base_url, "GET", path, headers=headers, timeout=INFO_SECS
             )
             if reply.status != 404:
                 if worker in self._registry:
@@ -143,7 +143,7 @@ class HealthGenerate:
     async def _ask(self) -> Response:
         worker = first_healthy(self._registry)
         reply = await self._fetcher.fetch(
-            worker.url,
+            worker.base_url,
             "GET",
             "/health_generate",
             headers=key_headers(worker),

@@ -1,6 +1,7 @@
 """`GET /v1/models`, `GET /v1/models/{id}`: what the registry knows, whatever the workers' health.
 
 Answers are rendered when the fleet changes, not per request. Order: registration (http-api 8).
+Aliases lead to their model and are not listed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class ModelListing:
     def __init__(self, registry: WorkerRegistry) -> None:
         self._registry = registry
         self._listing: bytes | None = None  # None: to be rendered at the next request
-        self._objects: dict[str, bytes] = {}
+        self._objects: dict[str, bytes] = {}  # by model id
         self.close = registry.subscribe(self._on_event)
 
     def all(self, exchange: Exchange) -> None:
@@ -39,7 +40,7 @@ class ModelListing:
         """`GET /v1/models/{model_id}`; the id may contain `/`, an alias gives its model."""
         self._render()
         name = (exchange.params or {}).get("model_id", "")
-        body = self._objects.get(name)
+        body = self._objects.get(self._registry.canonical(name))
         if body is None:
             exchange.fail(NotFoundError(f"Model '{name}' not found", code="model_not_found"))
             return
@@ -52,20 +53,19 @@ class ModelListing:
     def _render(self) -> None:
         if self._listing is not None:
             return
-        cards = self._registry.models()
-        objects = [_object(card) for card in cards]
+        objects = [_object(card) for card in self._registry.models()]
         self._listing = orjson.dumps({"object": "list", "data": objects})
         self._objects = {item["id"]: orjson.dumps(item) for item in objects}
-        for card in cards:
-            for alias in card.aliases:
-                # An id beats an alias of the same name; the first owner of an alias keeps it.
-                self._objects.setdefault(alias, self._objects[card.id])
 
 
 def _object(card: ModelCard) -> dict[str, Any]:
-    return {
+    """OpenAI's four fields, and what vLLM's listing has besides, as far as it is known."""
+    shown: dict[str, Any] = {
         "id": card.id,
         "object": "model",
         "created": 0,
         "owned_by": card.provider or "self_hosted",
     }
+    further = {"root": card.root, "parent": card.parent, "max_model_len": card.context_length}
+    shown.update((key, value) for key, value in further.items() if value is not None)
+    return shown

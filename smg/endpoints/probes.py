@@ -1,4 +1,7 @@
-"""`/health`, `/liveness`, `/readiness`: constant work, whatever the fleet does (http-api 7)."""
+"""`/health`, `/liveness`, `/readiness`: constant work, whatever the fleet does (http-api 7).
+
+The answers are values, so that the probe listener gives the same ones.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,40 @@ from typing import TYPE_CHECKING
 import orjson
 
 from smg.server.handlers import TEXT
+from smg.wire.errors import JSON
 
 if TYPE_CHECKING:
-    from smg.fleet.readiness import Readiness
+    from smg.fleet.readiness import Readiness, Snapshot
     from smg.server.exchange import Exchange
+
+#: status, body, content type
+Answer = tuple[int, bytes, bytes]
+
+#: as long as the process answers at all, also while it drains
+ALIVE: Answer = (200, b"OK", TEXT)
+
+
+def readiness_answer(snapshot: Snapshot) -> Answer:
+    """Tells load balancers whether to send traffic."""
+    if snapshot.reason:
+        return 503, orjson.dumps({"status": "not ready", "reason": snapshot.reason}), JSON
+    body = {
+        "status": "ready",
+        "healthy_workers": snapshot.healthy,
+        "total_workers": snapshot.total,
+    }
+    return 200, orjson.dumps(body), JSON
 
 
 def alive(exchange: Exchange) -> None:
-    """200 `OK` as long as the process answers at all, also while it drains."""
-    exchange.respond(200, b"OK", TEXT)
+    """Handler of `/health` and `/liveness`."""
+    exchange.respond(*ALIVE)
 
 
 def readiness(state: Readiness) -> Callable[[Exchange], None]:
-    """Handler that tells load balancers whether to send traffic."""
+    """Handler of `/readiness`."""
 
     def start(exchange: Exchange) -> None:
-        if state.reason:
-            exchange.respond(503, orjson.dumps({"status": "not ready", "reason": state.reason}))
-            return
-        body = {
-            "status": "ready",
-            "healthy_workers": state.healthy,
-            "total_workers": state.total,
-        }
-        exchange.respond(200, orjson.dumps(body))
+        exchange.respond(*readiness_answer(state.snapshot))
 
     return start

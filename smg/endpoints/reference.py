@@ -9,29 +9,39 @@ from typing import Any
 from smg.endpoints.metrics import routes as metrics_routes
 from smg.endpoints.routes import NOT_IN_HTTP_MODE, Handlers, build
 from smg.observability.metrics import Registry
-from smg.server import Auth, Route
+from smg.server import Route
 
 HEADER = """# Routes
 
 Written by `python -m smg.endpoints.reference`; a test compares it with the code.
 
-**Who may call**: *public* never needs a key. *data plane* and *control plane* need the gateway key
-once `--api-key` is set (`Authorization: Bearer`, `x-api-key`, `api-key`, `x-goog-api-key`), and are
-open without one. Every `GET` also answers `HEAD`. An unknown path is 404 `unknown_url`, a known one
-with another method 405 `method_not_allowed` with an `Allow` header.
+**Who may call**: *public* never needs a key. The others are open while no keys are configured;
+which key opens *data plane* and *control plane* then is told in [Security](../guide/security.md).
+*either* is open to whom the data plane is, and to every control-plane key. Every `GET` also answers
+`HEAD`. An unknown path is 404 `unknown_url`, a known one with another method 405
+`method_not_allowed` with an `Allow` header.
 
 | Method | Path | Who may call | `endpoint` label | Generated request id |
 |---|---|---|---|---|
 """
 
 
+class _Nothing:
+    """Stands for any handler, or an object that has some."""
+
+    def __call__(self, *_: Any) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+
 def _row(route: Route, served: bool) -> str:
-    auth = {Auth.PUBLIC: "public", Auth.DATA: "data plane", Auth.CONTROL: "control plane"}
     path = route.path.replace(":rest}", "}")
     note = "" if served else " (501 `not_implemented` in HTTP mode)"
     prefix = route.id_prefix.decode()
     return (
-        f"| {route.method} | `{path}`{note} | {auth[route.auth]} | `{route.endpoint}` |"
+        f"| {route.method} | `{path}`{note} | {route.auth.value} | `{route.endpoint}` |"
         f" `{prefix}…` |\n"
     )
 
@@ -39,9 +49,7 @@ def _row(route: Route, served: bool) -> str:
 def render() -> str:
     """The page."""
 
-    def nothing(*_: Any) -> Any:
-        return nothing
-
+    nothing: Any = _Nothing()
     handlers = Handlers(**{field.name: nothing for field in dataclasses.fields(Handlers)})
     rows = [
         _row(route, (route.method, route.path) not in NOT_IN_HTTP_MODE) for route in build(handlers)

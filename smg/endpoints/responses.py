@@ -34,7 +34,9 @@ def fan_out(
         path = f"/v1/responses/{quote(params['response_id'], safe='')}{suffix}"
         if exchange.query:
             path += "?" + exchange.query.decode("latin-1")
-        workers = [worker for worker in registry.all() if worker.is_healthy]
+        # Data-parallel ranks share an address, and what is stored there.
+        healthy = {worker.base_url: worker for worker in registry.all() if worker.is_healthy}
+        workers = list(healthy.values())
         if not workers:
             raise NoWorkerError("No healthy worker to ask.", code="no_workers")
         reply = await _first_success(workers, client, method, path, exchange)
@@ -58,7 +60,7 @@ async def _first_success(
         async with slots:
             try:
                 reply = await client.fetch(
-                    worker.url, method, path, headers=headers, timeout=TIMEOUT
+                    worker.base_url, method, path, headers=headers, timeout=TIMEOUT
                 )
             except UpstreamError:
                 return None

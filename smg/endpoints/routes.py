@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from smg.core.errors import GatewayError
+from smg.endpoints.profile import Profile
+from smg.endpoints.workers import WorkerHandlers
 from smg.server import Auth, Exchange, Response, Route, coroutine_route
 
 Start = Callable[[Exchange], None]
@@ -35,6 +37,8 @@ class Handlers:
     response_delete: Handler
     response_cancel: Handler
     response_items: Handler
+    workers: WorkerHandlers | None = None
+    profile: Profile | None = None
 
 
 #: endpoint of the checkers, our path, the worker's path, prefix of generated request ids
@@ -80,9 +84,8 @@ def build(handlers: Handlers) -> list[Route]:
         Route("GET", "/model_info", coroutine_route(h.model_info)),
         Route("GET", "/get_server_info", coroutine_route(h.server_info)),
         Route("GET", "/server_info", coroutine_route(h.server_info)),
-        # Data plane and not public: with keys configured it would leak the topology (http-api 25
-        # #17).
-        Route("GET", "/engine_metrics", coroutine_route(h.engine_metrics), Auth.DATA),
+        # Not public: with keys configured it would leak the topology (http-api 25 #17).
+        Route("GET", "/engine_metrics", coroutine_route(h.engine_metrics), Auth.EITHER),
         Route("POST", "/flush_cache", coroutine_route(h.flush_cache), Auth.CONTROL),
         Route("GET", "/get_loads", coroutine_route(h.get_loads), Auth.CONTROL),
     ]
@@ -98,9 +101,32 @@ def build(handlers: Handlers) -> list[Route]:
         ("GET", one + "/input_items", h.response_items),
     ):
         routes.append(Route(method, path, coroutine_route(handler), Auth.DATA, "responses"))
+    if h.workers is not None:
+        routes += _worker_routes(h.workers)
+    if h.profile is not None:
+        routes += [
+            Route("POST", "/start_profile", coroutine_route(h.profile.start), Auth.CONTROL),
+            Route("POST", "/stop_profile", coroutine_route(h.profile.stop), Auth.CONTROL),
+        ]
     for method, path in NOT_IN_HTTP_MODE:
         routes.append(Route(method, path, _not_implemented, Auth.DATA))
     return routes
+
+
+def _worker_routes(workers: WorkerHandlers) -> list[Route]:
+    one = "/workers/{worker_id}"
+    rows: tuple[tuple[str, str, Handler], ...] = (
+        ("POST", "/workers", workers.create),
+        ("GET", "/workers", workers.listing),
+        ("GET", one, workers.show),
+        ("PUT", one, workers.replace),
+        ("PATCH", one, workers.patch),
+        ("DELETE", one, workers.remove),
+    )
+    return [
+        Route(method, path, coroutine_route(handler), Auth.CONTROL)
+        for method, path, handler in rows
+    ]
 
 
 def _not_implemented(exchange: Exchange) -> None:

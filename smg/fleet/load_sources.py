@@ -49,7 +49,7 @@ class LoadSources:
 
     async def ask(self, worker: Worker) -> Said:
         """What `worker` says, within 5 seconds per source."""
-        target = Address(base_url(worker.url), worker.api_key)
+        target = Address(worker.base_url, worker.api_key)
         problem = "no /v1/loads"
         if self._absent.get(worker.id) != worker.runtime:
             answer = await ask_json(self._fetcher, target, LOADS_PATH, timeout=ASK_SECS)

@@ -28,13 +28,20 @@ _NAME_LABELS = ("served_model_name", "model_id", "model_path")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The outcome. `card` is None if no model is known; `problem` then says why."""
+    """The outcome. `cards` are of the model and of the adapters that are loaded on it; empty if no
+    model is known, `problem` then says why.
+    """
 
     reachable: bool
     runtime: str
     labels: dict[str, str]
-    card: ModelCard | None
+    cards: tuple[ModelCard, ...]
     problem: str = ""
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model itself."""
+        return self.cards[0] if self.cards else None
 
 
 class Questions:
@@ -72,7 +79,7 @@ async def discover(fetcher: Fetcher, target: Target, clock: Clock) -> Facts:
     questions.begin_step()
     listing = await questions.ask_again("/v1/models")
     if not listing.status:
-        return Facts(False, "generic", {}, None, listing.problem)
+        return Facts(False, "generic", {}, (), listing.problem)
     entries = _entries(listing.data)
     labels: dict[str, str] = {}
     runtime = await _engine(questions, entries, labels)
@@ -84,14 +91,15 @@ async def discover(fetcher: Fetcher, target: Target, clock: Clock) -> Facts:
     _name(labels, info, entries)
     model = next((labels[label] for label in _NAME_LABELS if label in labels), None)
     if model is None:
-        return Facts(True, runtime, labels, None, listing.problem or "/v1/models lists no model")
-    return Facts(True, runtime, labels, _card(model, labels, info, entries))
+        return Facts(True, runtime, labels, (), listing.problem or "/v1/models lists no model")
+    base = _card(model, labels, info, entries)
+    return Facts(True, runtime, labels, (base, *_adapters(base, entries)))
 
 
 async def _engine(
     questions: Questions, entries: list[dict[str, Any]], labels: dict[str, str]
 ) -> str:
-    owner = _text(entries[0], "owned_by") if entries else None
+    owner = _text(_first(entries), "owned_by")
     runtime = _ENGINES.get(owner.lower()) if owner else None
     if runtime != "sglang":
         version = _text(_mapping((await questions.ask("/version")).data), "version")
@@ -104,7 +112,7 @@ async def _engine(
 
 
 def _name(labels: dict[str, str], info: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
-    first = entries[0] if entries else {}
+    first = _first(entries)
     served = _text(info, "served_model_name") or _text(first, "id")
     path = _text(info, "model_path") or _text(first, "root")
     version = _text(info, "version")
@@ -121,7 +129,34 @@ def _card(
 ) -> ModelCard:
     entry = next((item for item in entries if item.get("id") == model), {})
     length = _size(entry, "max_model_len") or _size(info, "context_length")
-    return ModelCard(model, root=labels.get("model_path"), context_length=length)
+    # vLLM lists every name it was given for the one model, each with the same root.
+    root = _text(entry, "root")
+    same = (item["id"] for item in _models(entries) if root and item.get("root") == root)
+    aliases = tuple(name for name in dict.fromkeys(same) if name != model)
+    return ModelCard(model, aliases, root=labels.get("model_path"), context_length=length)
+
+
+def _adapters(base: ModelCard, entries: list[dict[str, Any]]) -> list[ModelCard]:
+    """LoRA adapters, which engines list beside the model, with its name as `parent`."""
+    own = {base.id, *base.aliases}
+    cards: dict[str, ModelCard] = {}
+    for entry in entries:
+        name, parent = entry["id"], _text(entry, "parent")
+        if name not in own and parent and (parent in own or parent == base.root):
+            length = _size(entry, "max_model_len") or base.context_length
+            cards[name] = ModelCard(
+                name, root=_text(entry, "root"), parent=base.id, context_length=length
+            )
+    return list(cards.values())
+
+
+def _models(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that are no adapters."""
+    return [entry for entry in entries if not _text(entry, "parent")]
+
+
+def _first(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(iter(_models(entries) or entries), {})
 
 
 def _entries(data: Any) -> list[dict[str, Any]]:

@@ -59,8 +59,8 @@ class Target(Protocol):
     """Whom to ask: a worker, or an address that is not a worker yet."""
 
     @property
-    def url(self) -> str:
-        """Canonical base URL."""
+    def base_url(self) -> str:
+        """What to connect to: of a data-parallel rank, the address without the rank."""
         ...
 
     @property
@@ -75,6 +75,11 @@ class Address:
 
     url: str
     api_key: str | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The same: an address has no rank."""
+        return self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ async def check_health(fetcher: Fetcher, target: Target, path: str, timeout: flo
     """None if the worker answers 2xx in `timeout` seconds, else what is wrong."""
     try:
         reply = await fetcher.fetch(
-            target.url,
+            target.base_url,
             "GET",
             path,
             headers=key_headers(target),
@@ -126,7 +131,7 @@ async def _ask(fetcher: Fetcher, target: Target, path: str, timeout: float) -> A
         return Answer(0, problem=f"no time left to ask {path}")
     try:
         reply = await fetcher.fetch(
-            target.url,
+            target.base_url,
             "GET",
             path,
             headers=(*key_headers(target), (b"accept", b"application/json")),

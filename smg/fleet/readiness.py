@@ -5,31 +5,56 @@ Kept by registry events in constant time each. Rules: routing-reliability 25, ht
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
 from smg.workers import Worker, WorkerEvent, WorkerRegistry, WorkerStatus
 
 DRAINING = "draining"
 TOO_FEW = "insufficient healthy workers"
 
+Mode = Literal["regular", "prefill_decode", "encode_prefill_decode"]
+
+#: worker types that must each have a healthy worker; a mode that is not here needs any worker
+LEGS: Mapping[Mode, tuple[str, ...]] = {
+    "prefill_decode": ("prefill", "decode"),
+    "encode_prefill_decode": ("encode", "prefill", "decode"),
+}
+
+
+class Snapshot(NamedTuple):
+    """The verdict at one moment; never changed, so that other threads may read it.
+
+    `reason` is empty while ready; `healthy` and `total` count workers.
+    """
+
+    reason: str
+    healthy: int
+    total: int
+
+
+def enough(healthy: Mapping[str, int], mode: Mode = "regular") -> bool:
+    """Whether these healthy workers, counted by worker type, can serve a request."""
+    legs = LEGS.get(mode)
+    if legs is None:
+        return any(healthy.values())
+    return all(healthy.get(leg, 0) for leg in legs)
+
 
 class Readiness:
-    """`reason` is empty while ready; `healthy` and `total` count workers."""
+    """Replaces `snapshot` whenever the fleet changes, until `close()`."""
 
-    def __init__(self, registry: WorkerRegistry) -> None:
+    def __init__(self, registry: WorkerRegistry, mode: Mode = "regular") -> None:
         self._registry = registry
-        self._ready_ids: set[str] = set()
+        self._mode = mode
+        self._types: dict[str, str] = {}  # of the healthy workers, by id
+        self._healthy: dict[str, int] = {}  # how many of each type
         self.draining = False
-        self.reason = TOO_FEW
-        self.healthy = 0
-        self.total = 0
+        self.snapshot = Snapshot(TOO_FEW, 0, 0)
         for worker in registry.all():
-            self._count(worker)
+            self._count(worker, True)
         self._conclude()
         self.close = registry.subscribe(self._on_event)
-
-    @property
-    def ready(self) -> bool:
-        """Whether new traffic is welcome."""
-        return not self.reason
 
     def drain(self) -> None:
         """Shutdown began: not ready from now on."""
@@ -37,22 +62,21 @@ class Readiness:
         self._conclude()
 
     def _on_event(self, event: WorkerEvent) -> None:
-        if event.kind == "removed":
-            self._ready_ids.discard(event.worker.id)
-        else:
-            self._count(event.worker)
+        self._count(event.worker, event.kind != "removed")
         self._conclude()
 
-    def _count(self, worker: Worker) -> None:
-        if worker.status is WorkerStatus.READY:
-            self._ready_ids.add(worker.id)
-        else:
-            self._ready_ids.discard(worker.id)
+    def _count(self, worker: Worker, registered: bool) -> None:
+        before = self._types.pop(worker.id, None)
+        if before is not None:
+            self._healthy[before] -= 1
+        if registered and worker.status is WorkerStatus.READY:
+            kind = self._types[worker.id] = worker.worker_type
+            self._healthy[kind] = self._healthy.get(kind, 0) + 1
 
     def _conclude(self) -> None:
-        self.healthy = len(self._ready_ids)
-        self.total = len(self._registry)
+        reason = ""
         if self.draining:
-            self.reason = DRAINING
-        else:
-            self.reason = "" if self.healthy else TOO_FEW
+            reason = DRAINING
+        elif not enough(self._healthy, self._mode):
+            reason = TOO_FEW
+        self.snapshot = Snapshot(reason, len(self._types), len(self._registry))

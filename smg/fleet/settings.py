@@ -23,6 +23,8 @@ class FleetSettings:
     health_interval: float = 60.0
     failure_threshold: int = 3
     success_threshold: int = 2
+    dp_aware: bool = False
+    drain_settle: float = 5.0
 
     @classmethod
     def from_config(cls, config: RouterConfig) -> FleetSettings:
@@ -38,4 +40,6 @@ class FleetSettings:
             health_interval=config.health_check_interval_secs,
             failure_threshold=config.health_failure_threshold,
             success_threshold=config.health_success_threshold,
+            dp_aware=config.dp_aware,
+            drain_settle=config.drain_settle_secs,
         )

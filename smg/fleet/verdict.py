@@ -12,13 +12,15 @@ FAILED_AFTER = 3  # times the failure threshold: further failures that make not_
 
 
 class Verdict:
-    """Consecutive results of one worker since its last change of status."""
+    """Consecutive results of one worker since its last change of status. The thresholds may be
+    changed at any time; they hold from the next result on.
+    """
 
-    __slots__ = ("_failure_threshold", "_success_threshold", "failures", "probes", "successes")
+    __slots__ = ("failure_threshold", "failures", "probes", "success_threshold", "successes")
 
     def __init__(self, failure_threshold: int, success_threshold: int) -> None:
-        self._failure_threshold = failure_threshold
-        self._success_threshold = success_threshold
+        self.failure_threshold = failure_threshold
+        self.success_threshold = success_threshold
         self.failures = 0
         self.successes = 0
         self.probes = 0
@@ -41,14 +43,14 @@ class Verdict:
         if status is WorkerStatus.DRAINING:
             return status
         if status is WorkerStatus.READY:
-            down = self.failures >= self._failure_threshold
+            down = self.failures >= self.failure_threshold
             return WorkerStatus.NOT_READY if down else status
-        if self.successes >= self._success_threshold:
+        if self.successes >= self.success_threshold:
             return WorkerStatus.READY
         if status is WorkerStatus.PENDING:
-            lost = self.probes >= PENDING_PROBES * self._failure_threshold
+            lost = self.probes >= PENDING_PROBES * self.failure_threshold
             return WorkerStatus.FAILED if lost else status
         if status is WorkerStatus.NOT_READY:
-            lost = self.failures >= FAILED_AFTER * self._failure_threshold
+            lost = self.failures >= FAILED_AFTER * self.failure_threshold
             return WorkerStatus.FAILED if lost else status
         return status

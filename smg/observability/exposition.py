@@ -15,7 +15,6 @@ from time import perf_counter
 
 from smg.observability.metrics import (
     AnyFamily,
-    GaugeFamily,
     Histogram,
     HistogramFamily,
     Registry,
@@ -119,7 +118,7 @@ def _family(family: AnyFamily) -> Iterator[str]:
         for values, histogram in family.children():
             yield _histogram(family.name, _pairs(family, values), bounds, histogram)
         return
-    tracked = family.tracked() if isinstance(family, GaugeFamily) else []
+    tracked = family.tracked()
     read = dict(tracked)
     for values, child in family.children():
         if values not in read:

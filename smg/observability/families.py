@@ -36,6 +36,7 @@ class GatewayMetrics:
         self._edge(registry, durations)
         self._router(registry, durations)
         self._workers(registry)
+        self._reliability(registry)
         self._policies(registry)
         self._engine(registry)
         self._process(registry)
@@ -115,6 +116,66 @@ class GatewayMetrics:
             " first byte from the worker to first byte sent to the client; queueing excluded.",
             ("endpoint",),
             OVERHEAD_BUCKETS,
+        )
+
+    def _reliability(self, registry: Registry) -> None:
+        kind = ("worker_type", "endpoint")
+        self.worker_retries = registry.counter(
+            "smg_worker_retries_total", "Further attempts after one that failed.", kind
+        )
+        self.worker_retries_exhausted = registry.counter(
+            "smg_worker_retries_exhausted_total",
+            "Requests whose last attempt failed in a way that could be repeated.",
+            kind,
+        )
+        self.worker_retries_suppressed = registry.counter(
+            "smg_worker_retries_suppressed_total",
+            "Retries not made because the retry budget was spent.",
+            kind,
+        )
+        self.worker_retry_backoff = registry.histogram(
+            "smg_worker_retry_backoff_seconds",
+            "Pause after the attempt of this number; 10 stands for all later ones.",
+            ("attempt",),
+        )
+        self.http_rate_limit = registry.counter(
+            "smg_http_rate_limit_total",
+            "Requests that met the concurrency limit: allowed or rejected.",
+            ("result",),
+        )
+        self.admission_queue_depth = registry.gauge(
+            "smg_admission_queue_depth", "Requests that wait for a permit."
+        )
+        self.admission_queue_rejected = registry.counter(
+            "smg_admission_queue_rejected_total",
+            "Requests refused because the queue was full, or that waited too long.",
+            ("reason",),
+        )
+        self.admission_inflight = registry.gauge(
+            "smg_admission_inflight", "Permits of the concurrency limit in use."
+        )
+        self.worker_cb_state = registry.gauge(
+            "smg_worker_cb_state",
+            "State of the worker's circuit breaker: 0 closed, 1 open, 2 half-open.",
+            ("worker",),
+        )
+        self.worker_cb_transitions = registry.counter(
+            "smg_worker_cb_transitions_total",
+            "Changes of state of the worker's circuit breaker.",
+            ("worker", "from", "to"),
+        )
+        self.worker_cb_outcomes = registry.counter(
+            "smg_worker_cb_outcomes_total",
+            "Requests by what they said about the worker: success or failure.",
+            ("worker", "outcome"),
+        )
+        self.worker_cb_consecutive_failures = registry.gauge(
+            "smg_worker_cb_consecutive_failures",
+            "Failures in a row within the window.",
+            ("worker",),
+        )
+        self.worker_cb_consecutive_successes = registry.gauge(
+            "smg_worker_cb_consecutive_successes", "Successes in a row.", ("worker",)
         )
 
     def _workers(self, registry: Registry) -> None:
@@ -231,6 +292,22 @@ class GatewayMetrics:
         )
         self.event_loop_tasks = registry.gauge(
             "smg_event_loop_tasks", "Tasks alive on the event loop."
+        )
+        self.loop_stalls = registry.counter(
+            "smg_loop_stalls_total",
+            "Times the event loop stood still for more than 100 ms; the log has its stack.",
+        )
+        self.loop_stall_max = registry.gauge(
+            "smg_loop_stall_max_seconds", "Longest of them since the start."
+        )
+        self.config_reloads = registry.counter(
+            "smg_config_reloads_total",
+            "Times the settings were read again; result is success or failed.",
+            ("result",),
+        )
+        self.config_last_reload_successful = registry.gauge(
+            "smg_config_last_reload_successful",
+            "1 if the settings in force are those last read, 0 after a reload that failed.",
         )
 
     def set_build_info(self, version: str, event_loop: str) -> None:

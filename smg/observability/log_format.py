@@ -137,11 +137,11 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
         self.active = False
 
-    def add(self, value: str) -> None:
-        """From now on `value` is not written any more."""
-        if len(value) >= self.MIN_LENGTH:
+    def add(self, *values: str) -> None:
+        """From now on these values are not written any more."""
+        self._values.update(value for value in values if len(value) >= self.MIN_LENGTH)
+        if self._values:
             self.active = True
-            self._values.add(value)
             # Longest first, or a secret that begins with another would show its tail.
             ordered = sorted(self._values, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, ordered)))

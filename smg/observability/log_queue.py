@@ -29,6 +29,8 @@ class Sink(Protocol):
 
     def write(self, lines: Sequence[Line], texts: Sequence[str]) -> None: ...
 
+    def reopen(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -47,6 +49,9 @@ class StreamSink:
         except UnicodeEncodeError:  # a stream that is not UTF-8
             self._stream.write(text.encode("ascii", "backslashreplace").decode())
         self._stream.flush()
+
+    def reopen(self) -> None:
+        """Nothing, for the same reason as `close`."""
 
     def close(self) -> None:
         """Nothing: the stream belongs to someone else."""
@@ -82,6 +87,10 @@ class DailyFileSink:
         if file is not None:
             file.flush()
 
+    def reopen(self) -> None:
+        """Open the file of the day by its name again: the one we hold may have been moved away."""
+        self._open(self._day)
+
     def close(self) -> None:
         """Close the file of the day."""
         if self._file is not None:
@@ -89,14 +98,17 @@ class DailyFileSink:
             self._file = None
 
 
+class Reopen:
+    """In the queue: open files by their names again before going on."""
+
+
 class LogQueue(logging.Handler):
     """The end that threads log into."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         super().__init__()
-        self.items: queue.SimpleQueue[logging.LogRecord | Line | threading.Event | None] = (
-            queue.SimpleQueue()
-        )
+        self.items: queue.SimpleQueue[logging.LogRecord | Line | threading.Event | Reopen | None]
+        self.items = queue.SimpleQueue()
         self.dropped = 0
         self._limit = limit
 
@@ -129,6 +141,10 @@ class LogThread:
         self._source.items.put(done)
         return done.wait(timeout)
 
+    def reopen(self) -> None:
+        """Open files by their names again, once what is queued has been written."""
+        self._source.items.put(Reopen())
+
     def stop(self, timeout: float) -> None:
         """Write what is queued and end; after `timeout` seconds a stuck sink is left behind."""
         self._source.items.put(None)
@@ -148,8 +164,18 @@ class LogThread:
             for item in batch:
                 if isinstance(item, threading.Event):
                     item.set()
+                elif isinstance(item, Reopen):
+                    self._reopen()
         for sink in self._sinks:
             sink.close()
+
+    def _reopen(self) -> None:
+        for sink in self._sinks:
+            try:
+                sink.reopen()
+            except OSError as error:
+                self._source.submit(_own_line("cannot open the log file again", error=str(error)))
+        self._broken.clear()  # what was told before may be told again
 
     def _report_drops(self) -> None:
         dropped = self._source.dropped

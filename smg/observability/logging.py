@@ -54,9 +54,10 @@ def configure(
             sinks.append(DailyFileSink(Path(directory), plain))
         except OSError as error:
             problems.append(f"cannot write log files into {os.fspath(directory)}: {error}")
+    filtered = levels is not None
     if levels is None:
         levels = log_filter.default(level)
-    handle = LogHandle(LogQueue(queue_limit), sinks, levels, redact)
+    handle = LogHandle(LogQueue(queue_limit), sinks, levels, redact, filtered=filtered)
     for problem in problems:
         log.warning("%s", problem)
     return handle
@@ -69,11 +70,21 @@ def _wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 class LogHandle:
-    """Owns the handler on the root logger, the levels set and the log thread, until `close`."""
+    """Owns the handler on the root logger, the levels set and the log thread, until `close`.
+
+    `filtered`: the levels come from a filter in the environment.
+    """
 
     def __init__(
-        self, queue: LogQueue, sinks: list[Sink], levels: Mapping[str, int], redact: Redactor
+        self,
+        queue: LogQueue,
+        sinks: list[Sink],
+        levels: Mapping[str, int],
+        redact: Redactor,
+        *,
+        filtered: bool = False,
     ) -> None:
+        self.filtered = filtered
         self._queue = queue
         self._redact = redact
         self._levels = dict(levels)
@@ -95,9 +106,9 @@ class LogHandle:
         """Lines lost so far because the queue was full."""
         return self._queue.dropped
 
-    def redact(self, value: str) -> None:
-        """Never write this secret; values shorter than four characters are ignored."""
-        self._redact.add(value)
+    def redact(self, *values: str) -> None:
+        """Never write these secrets; those shorter than four characters are ignored."""
+        self._redact.add(*values)
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change of levels."""
@@ -122,6 +133,23 @@ class LogHandle:
         # Past the level check: this line must appear at every level.
         record = log.makeRecord(log.name, logging.INFO, __file__, 0, text, (), None)
         log.handle(record)
+
+    def set_level(self, level: str) -> None:
+        """Make `level` the configured one of our own loggers. A filter in the environment stays in
+        force, and so does a switch to debug.
+        """
+        if self.filtered:
+            return
+        wanted = log_filter.LEVELS[level]
+        self._own["smg"] = wanted
+        if not (self._debug and wanted > logging.DEBUG):
+            _logger("smg").setLevel(wanted)
+        for callback in self._listeners:
+            callback()
+
+    def reopen(self) -> None:
+        """Go on in files of the same name: whoever rotates logs may have moved ours away."""
+        self._thread.reopen()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all lines logged so far are written; False when that took too long."""

@@ -12,6 +12,7 @@ from collections import deque
 from time import perf_counter
 
 from smg.observability.families import GatewayMetrics
+from smg.observability.loop_watchdog import LoopWatchdog
 
 INTERVAL = 0.010
 STALL = 0.005
@@ -21,9 +22,10 @@ _TASKS_EVERY = 100
 
 
 class LoopCanary:
-    """The canary of one event loop."""
+    """The canary of one event loop. A `watchdog` is told when the loop has to turn again."""
 
-    def __init__(self, metrics: GatewayMetrics) -> None:
+    def __init__(self, metrics: GatewayMetrics, watchdog: LoopWatchdog | None = None) -> None:
+        self._watchdog = watchdog
         self._delays = metrics.event_loop_delay.labels()
         self._stalls = metrics.event_loop_stalls.labels()
         self._tasks = metrics.event_loop_tasks.labels()
@@ -44,6 +46,8 @@ class LoopCanary:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            if self._watchdog is not None:
+                self._watchdog.due = math.inf
 
     def delay(self, quantile: float = 0.99) -> float:
         """That quantile of the lateness in seconds over the last ten seconds; 0 before any."""
@@ -55,11 +59,17 @@ class LoopCanary:
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not loop.time(): uvloop answers with a time that stands still while callbacks run.
         self._due = perf_counter() + INTERVAL
+        if self._watchdog is not None:
+            self._watchdog.due = self._due
         self._timer = loop.call_later(INTERVAL, self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         # Timers count whole milliseconds and may fire a fraction early.
-        self.record(max(0.0, perf_counter() - self._due))
+        delay = max(0.0, perf_counter() - self._due)
+        self.record(delay)
+        watchdog = self._watchdog
+        if watchdog is not None and delay > watchdog.limit:
+            watchdog.turned(self._due, delay)
         self._ticks += 1
         if self._ticks % _TASKS_EVERY == 0:
             self._count_tasks(loop)

@@ -173,6 +173,7 @@ class Family(Generic[C]):
         self.label_names = label_names
         self._create = create
         self._children: dict[tuple[str, ...], C] = {}
+        self._tracked: dict[tuple[str, ...], Callable[[], float]] = {}
 
     def labels(self, *values: str) -> C:
         """The child of these label values, in the order of the label names."""
@@ -191,6 +192,17 @@ class Family(Generic[C]):
     def remove(self, *values: str) -> None:
         """Drop the series, if known. A child still held elsewhere keeps working, unseen."""
         self._children.pop(values, None)
+        self._tracked.pop(values, None)
+
+    def track(self, values: Sequence[str], read: Callable[[], float]) -> None:
+        """Ask `read` at every scrape for this series, instead of being told of each change."""
+        key = tuple(values)
+        self._check(key)
+        self._tracked[key] = read
+
+    def tracked(self) -> list[tuple[tuple[str, ...], Callable[[], float]]]:
+        """A snapshot of the functions read at scrape time."""
+        return list(self._tracked.items())
 
     def children(self) -> list[tuple[tuple[str, ...], C]]:
         """A snapshot of label values and children, in order of creation."""
@@ -204,30 +216,9 @@ class CounterFamily(Family[Counter]):
 
 
 class GaugeFamily(Family[Gauge]):
-    """Gauges of one name, written by their children or read from functions at scrape time."""
+    """Gauges of one name."""
 
     kind = "gauge"
-
-    def __init__(
-        self, name: str, help: str, label_names: tuple[str, ...], create: Callable[[], Gauge]
-    ) -> None:
-        super().__init__(name, help, label_names, create)
-        self._tracked: dict[tuple[str, ...], Callable[[], float]] = {}
-
-    def track(self, values: Sequence[str], read: Callable[[], float]) -> None:
-        """Ask `read` at every scrape for this series, instead of being told of each change."""
-        key = tuple(values)
-        self._check(key)
-        self._tracked[key] = read
-
-    def tracked(self) -> list[tuple[tuple[str, ...], Callable[[], float]]]:
-        """A snapshot of the functions read at scrape time."""
-        return list(self._tracked.items())
-
-    def remove(self, *values: str) -> None:
-        """Drop the series, written or tracked."""
-        super().remove(*values)
-        self._tracked.pop(values, None)
 
 
 class HistogramFamily(Family[Histogram]):

@@ -119,6 +119,9 @@ class Policy(abc.ABC):
     def worker_removed(self, worker: Worker) -> None:  # noqa: B027 - most policies keep nothing
         """Forget everything about a worker that no longer serves the model."""
 
+    def reconfigure(self, config: RouterConfig) -> None:  # noqa: B027 - most read settings once
+        """The gateway took over settings while it runs; `config` holds those now in force."""
+
     def tick(self) -> None:  # noqa: B027 - most policies have nothing to sweep
         """Called every `--eviction-interval` seconds: sweep what is stale, refresh gauges."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smg.auth import SharedKey
+from smg.auth import Access
 from smg.policies.base import Policy, PolicyContext, RoutingView
 from smg.policies.branches import Branches
 from smg.policies.candidates import CandidateCache
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from smg._speedups.loads import Candidates
+    from smg.config.settings import RouterConfig
     from smg.workers import Worker
 
 BRANCHES = (
@@ -45,8 +46,7 @@ class ConsistentHashing(Policy):
         metrics = context.metrics
         self._branches = Branches(metrics.consistent_hashing_branch if metrics else None, BRANCHES)
         self._random = context.random.random
-        key = context.config.api_key
-        self._own_key = SharedKey(key) if key else None
+        self._access = Access.from_config(context.config)
         self._ring = Ring()
         self._prepared = CandidateCache(context.loads)
         #: in order of registration; and by URL and by id
@@ -55,7 +55,7 @@ class ConsistentHashing(Policy):
 
     @classmethod
     def create(cls, context: PolicyContext) -> Self:
-        """With the gateway's own key, which says nothing about the sender."""
+        """With the gateway's own keys, which say nothing about the sender."""
         return cls(context)
 
     def select(self, workers: Sequence[Worker], view: RoutingView) -> Worker | None:
@@ -89,8 +89,8 @@ class ConsistentHashing(Policy):
             value = headers.get(name)
             if value is None:
                 continue
-            # The gateway's own key is shared by many and would send them all to one worker.
-            if self._own_key is not None and self._own_key.admits(((name, value),)):
+            # A key of the gateway is shared by many and would send them all to one worker.
+            if self._access is not None and self._access.owns(((name, value),)):
                 continue
             return value if value and _is_text(value) else None
         return None
@@ -109,6 +109,10 @@ class ConsistentHashing(Policy):
         if worker is None or candidates.place(worker.slot) < 0:
             return None
         return worker
+
+    def reconfigure(self, config: RouterConfig) -> None:
+        """The gateway has other keys now."""
+        self._access = Access.from_config(config)
 
     def worker_added(self, worker: Worker) -> None:
         """Give the worker a place and points on the ring."""

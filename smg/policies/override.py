@@ -13,6 +13,7 @@ from smg.policies.base import Policy, PolicyContext, RoutingView
 from smg.policies.keyed import KeyedPolicy
 
 if TYPE_CHECKING:
+    from smg.config.settings import RouterConfig
     from smg.workers import Worker
 
 #: requests of one key in flight at which its worker is full
@@ -126,6 +127,11 @@ class RoutingKeyOverride(KeyedPolicy):
         """For both."""
         super().worker_removed(worker)
         self._inner.worker_removed(worker)
+
+    def reconfigure(self, config: RouterConfig) -> None:
+        """For both."""
+        super().reconfigure(config)
+        self._inner.reconfigure(config)
 
     def tick(self) -> None:
         """For both."""

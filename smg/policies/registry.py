@@ -10,11 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from smg.core.errors import ConfigError
 from smg.policies.base import Policy, PolicyContext
 from smg.policies.loading import build, offered
 from smg.workers import UNKNOWN_MODEL, Worker, WorkerEvent, WorkerRegistry
+
+if TYPE_CHECKING:
+    from smg.config.settings import RouterConfig
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +106,15 @@ class PolicyRegistry:
         """Models in use whose policy reads load reports, each with the name of that policy."""
         return [(model, p.name) for model, p in self._policies.items() if p.needs_loads]
 
+    def reconfigure(self, config: RouterConfig) -> None:
+        """The gateway took over settings while it runs: tell every policy, and those to come."""
+        self._context = replace(self._context, config=config)
+        for model, policy in self._policies.items():
+            try:
+                policy.reconfigure(config)
+            except Exception:  # of code that may not be ours; the others must still hear of it
+                log.exception("policy %s of model %s keeps its settings", policy.name, model)
+
     def tick(self) -> None:
         """Let every policy sweep."""
         for policy in self._policies.values():
@@ -145,7 +158,7 @@ class PolicyRegistry:
             policy = self._policies.get(model)
             if policy is not None:
                 policy.worker_added(worker)
-        if event.kind in ("added", "models"):
+        if event.kind in ("added", "models", "changed"):
             self._follow_hint(worker)
 
     def _follow_hint(self, worker: Worker) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from smg.core.errors import RequestError
 from smg.protocols.body import PLAIN, CheckedBody, parse
 from smg.protocols.rules import (
     Fault,
@@ -50,3 +51,15 @@ def check(raw: bytes, content_type: bytes | None) -> CheckedBody:
         raise refuse(faults, PLAIN)
     model = data.get("model")
     return CheckedBody("unknown" if model is None else model, data.get("stream") is True, data, raw)
+
+
+def check_model(raw: bytes, content_type: bytes | None) -> CheckedBody:
+    """Like `check`, where several models are served: the request must name one."""
+    body = check(raw, content_type)
+    if body.model.strip() in ("", "unknown"):
+        raise RequestError(
+            "model is required: this gateway serves several models",
+            code="missing_model",
+            param="model",
+        )
+    return body

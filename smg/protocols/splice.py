@@ -55,16 +55,29 @@ def add_members(raw: bytes, members: bytes) -> bytes:
 
 def replace_model(body: CheckedBody, model: str) -> bytes:
     """The body's bytes with another `model`; never added where there is none."""
-    raw = body.raw
     if "model" not in body.data:
-        return raw
-    value = orjson.dumps(model)
+        return body.raw
+    return _replace(body.raw, "model", orjson.dumps(model))
+
+
+def set_field(body: CheckedBody, key: str, value: bytes) -> bytes:
+    """The body's bytes with the member `key` set to `value` (JSON), whether it was there or not."""
+    if key not in body.data:
+        return add_field(body.raw, key, value)
+    return _replace(body.raw, key, value)
+
+
+def _replace(raw: bytes, key: str, value: bytes) -> bytes:
+    """Another value for a member that is there. Of a repeated key one is left."""
     # A key of the object always matches, nested keys and strings can only add matches: a single
     # match is the member.
-    matches = list(_key_pattern("model").finditer(raw))
-    if len(matches) != 1:
-        return edit(raw, {"model": value})
-    start = matches[0].end()
+    places = [match.end() for match in _key_pattern(key).finditer(raw)]
+    if len(places) > 1:
+        walk = members(raw, _SPACE.match(raw).end())  # type: ignore[union-attr]
+        places = [member.value for member in walk if member.key == key]
+    if len(places) != 1:
+        return edit(raw, {key: value})
+    start = places[0]
     view = memoryview(raw)
     return b"".join((view[:start], value, view[value_end(raw, start) :]))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import inspect
+import functools
 import logging
 import os
 import shlex
@@ -26,6 +26,7 @@ from smg.serve.processes import WorkerProcess, shown
 from smg.serve.readiness import Readiness, StartupError, describe_exit
 
 if TYPE_CHECKING:
+    from smg.config.parse import Loaded
     from smg.config.settings import RouterConfig
     from smg.serve.args import ServeArgs
 
@@ -62,7 +63,9 @@ class ServeOrchestrator:
         self.args = args
         self.backend_args = list(backend_args)
         self.workers: list[WorkerProcess] = []
-        self._gateway = gateway or run_gateway
+        self._gateway = gateway or functools.partial(run_gateway, reload=self._reload)
+        self._given: dict[str, Any] = {}  # what the gateway is told, by field
+        self._urls: tuple[str, ...] = ()
         self._readiness = Readiness()
         self._signum: int | None = None
         self._launching = False
@@ -119,6 +122,7 @@ class ServeOrchestrator:
         # Rules may count the workers; their ports come later, because they avoid the gateway's.
         places = range(args.data_parallel_size)
         given["worker_urls"] = tuple(f"http://127.0.0.1:{place + 1}" for place in places)
+        self._given = given
         loaded = resolve(given)
         for warning in loaded.warnings:
             log.warning("%s", warning)
@@ -126,8 +130,17 @@ class ServeOrchestrator:
         check_bindable(config.host, config.port)
         reserved = {config.port, config.prometheus_port}
         ports = allocate(args.data_parallel_size, args.worker_base_port, args.worker_host, reserved)
-        urls = [self.launcher.worker_url(args, args.worker_host, port) for port in ports]
-        return dataclasses.replace(config, worker_urls=tuple(urls)), ports
+        self._urls = tuple(self.launcher.worker_url(args, args.worker_host, port) for port in ports)
+        return dataclasses.replace(config, worker_urls=self._urls), ports
+
+    def _reload(self) -> Loaded:
+        """The settings, read again; the workers are still ours. Raises ConfigError."""
+        from smg.config.parse import resolve
+
+        loaded = resolve(self._given)
+        return dataclasses.replace(
+            loaded, config=dataclasses.replace(loaded.config, worker_urls=self._urls)
+        )
 
     def _take_engine_values(self, given: dict[str, Any]) -> None:
         """The fallback rule: an engine's key is the gateway's too, unless it has one of its own."""
@@ -260,16 +273,16 @@ def example(base: str, model: str, *, with_key: bool) -> str:
 
 
 def run_gateway(
-    config: RouterConfig, on_ready: Callable[[], None], on_signal: Callable[[int], None]
+    config: RouterConfig,
+    on_ready: Callable[[], None],
+    on_signal: Callable[[int], None],
+    *,
+    reload: Callable[[], Loaded] | None = None,
 ) -> int:
     """The gateway in this process, until it drained."""
     from smg.app import run
 
-    # TODO: plain keyword once `smg.app.run` has it.
-    told: dict[str, Any] = {}
-    if "on_signal" in inspect.signature(run).parameters:
-        told["on_signal"] = on_signal
-    return run(config, on_ready=on_ready, **told)
+    return run(config, on_ready=on_ready, on_signal=on_signal, reload=reload)
 
 
 def set_up_logging() -> None:

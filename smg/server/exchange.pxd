@@ -11,7 +11,7 @@ cdef class Exchange:
     cdef public list headers
     cdef public bint body_complete, done, framed, head_only, head_sent, http10, keep_alive
     cdef public int status
-    cdef public object error_code
+    cdef public object error_code, permit
     cdef public double started
 
     cpdef object sent(self, int status)

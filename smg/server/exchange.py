@@ -41,6 +41,13 @@ class Consumer(Protocol):
         """The client caught up."""
 
 
+class Permit(Protocol):
+    """What a request holds as long as it lasts."""
+
+    def leave(self) -> None:
+        """The request is over."""
+
+
 class Exchange:
     """See the module. `headers` are in order with lower-case names; `started` is
     `time.perf_counter()`, seconds.
@@ -81,6 +88,8 @@ class Exchange:
         self.status = 0
         self.error_code = ""
         self.consumer: Consumer | None = None
+        #: somebody's permit that this request holds; given back at its end
+        self.permit: Permit | None = None
         self.write_raw = conn.write
         self.started = perf_counter()
 
@@ -202,6 +211,8 @@ class Exchange:
         if self.done:
             return
         self.keep_alive = False
+        if not self.head_sent:
+            self.server.access_log.unanswered(self)
         self._release()
         self.conn.cut(self)
 
@@ -243,6 +254,8 @@ class Exchange:
         if self.done:
             return
         consumer = self.consumer
+        if not self.head_sent:
+            self.server.access_log.unanswered(self)
         self._release()
         if consumer is not None:
             consumer.client_gone()
@@ -250,6 +263,10 @@ class Exchange:
     def _release(self) -> None:
         self.done = True
         self.consumer = None
+        permit = self.permit
+        if permit is not None:
+            self.permit = None
+            permit.leave()
         self.body = b""
         self.server.exchanges.pop(self, None)
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 from smg.core.deadlines import Ticker
 from smg.core.errors import GatewayError
+from smg.server.cors import Cors
 from smg.server.head import special_headers
-from smg.server.metrics import attach
+from smg.server.metrics import RouteSeries, attach
 from smg.server.protocol import ClientConnection
 from smg.server.routes import Route, RouteTable
 from smg.server.settings import ServerSettings
@@ -61,6 +62,7 @@ class HttpServer(ServerState):
             connection.idle_timed_out,
             connection.linger_timed_out,
         )
+        self._metrics = metrics
         if metrics is not None:
             attach(self.table, metrics, *([self.cors.preflight] if self.cors else []))
         self._listeners: list[asyncio.Server] = []
@@ -96,6 +98,15 @@ class HttpServer(ServerState):
             listener.close()
         for connection in list(self.connections):
             connection.close_if_idle()
+
+    def allow_origins(self, origins: tuple[bytes, ...]) -> None:
+        """Replace whose pages may read our answers, from the next answer on; as
+        `ServerSettings.cors_allowed_origins`.
+        """
+        self.cors = Cors(origins) if origins else None
+        if self.cors is not None and self._metrics is not None:
+            preflight = self.cors.preflight
+            preflight.series = RouteSeries(self._metrics, preflight.route.path)
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait until no request is in flight, at most `seconds`. True when idle."""

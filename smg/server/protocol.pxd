@@ -1,4 +1,5 @@
 # C types of protocol.py.
+from smg._speedups.request_head cimport query_mark
 from smg.core.deadlines cimport DeadlineQueue
 from smg.server.exchange cimport Exchange
 from smg.server.state cimport ServerState
@@ -9,7 +10,7 @@ cdef class ClientConnection:
     cdef public DeadlineQueue _queue
     cdef public object settings, transport, write, _parser, _ready, _upgrading
     cdef public bint _closing, _paused, _discard, _reading_paused, _in_head
-    cdef public object _target
+    cdef public bytes _target
     cdef public list _headers, _chunks, _stash
     cdef public Exchange _reading, _exchange, _continue_for
     cdef public long long _body_bytes, _head_bytes, _stash_bytes, _wire_bytes

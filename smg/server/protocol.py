@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from smg._speedups.request_head import query_mark
 from smg.core.errors import GatewayError, RequestError
 from smg.core.ids import request_suffix
 from smg.server.exchange import Exchange
@@ -300,8 +301,9 @@ class ClientConnection:
         if host is None and not http10:
             raise RequestError("Missing Host header.", code="bad_request")
         path, query = target, b""
-        if b"?" in target:
-            path, _, query = target.partition(b"?")
+        mark = query_mark(target)  # `in` tries the needle as a number first: 2,000 instructions
+        if mark >= 0:
+            path, query = target[:mark], target[mark + 1 :]
         if not path.startswith(b"/"):
             path = origin_form(path)
         error: GatewayError | None = None
@@ -337,7 +339,7 @@ class ClientConnection:
         exchange.origin = origin
         self._head_bytes = 0
         self._discard = False
-        server.request_arrived(exchange)
+        server.request_arrived(exchange, endpoint, method)
         if error is None:
             if endpoint.auth is not _PUBLIC and server.authorize is not None:
                 error = server.authorize(exchange)

@@ -24,6 +24,7 @@ class Auth(enum.Enum):
     PUBLIC = "public"
     DATA = "data plane"
     CONTROL = "control plane"
+    EITHER = "either"  # what both planes may read
 
 
 @dataclass(frozen=True)

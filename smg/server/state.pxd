@@ -1,6 +1,6 @@
 # C types of state.py: what connections read on every request.
 from smg.core.deadlines cimport DeadlineQueue, Ticker
-from smg.server.routes cimport RouteTable
+from smg.server.routes cimport Endpoint, RouteTable
 
 
 cdef class ServerState:
@@ -14,4 +14,4 @@ cdef class ServerState:
     cdef public Ticker ticker
     cdef public DeadlineQueue head_deadlines, body_deadlines, idle_deadlines, linger_deadlines
 
-    cpdef object request_arrived(self, exchange)
+    cpdef object request_arrived(self, exchange, Endpoint endpoint, method)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from smg.core.deadlines import DeadlineQueue, Ticker
 from smg.server.cors import Cors
-from smg.server.routes import RouteTable
+from smg.server.routes import Endpoint, RouteTable
 from smg.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class AccessLog(Protocol):
     def response(self, exchange: Exchange) -> None:
         """The answer's head is out."""
 
+    def unanswered(self, exchange: Exchange) -> None:
+        """It ended before the head of an answer: the client left, or we gave up."""
+
 
 class NoLog:
     """Writes nothing."""
@@ -36,6 +39,9 @@ class NoLog:
         """Nothing."""
 
     def response(self, exchange: Exchange) -> None:
+        """Nothing."""
+
+    def unanswered(self, exchange: Exchange) -> None:
         """Nothing."""
 
 
@@ -87,11 +93,11 @@ class ServerState:
         self.idle_deadlines = DeadlineQueue(ticker, s.idle_timeout, idle)
         self.linger_deadlines = DeadlineQueue(ticker, s.linger, linger)
 
-    def request_arrived(self, exchange: Exchange) -> None:
-        """A head was read and matched (or not)."""
+    def request_arrived(self, exchange: Exchange, endpoint: Endpoint, method: bytes) -> None:
+        """A head was read and matched to `endpoint` (or not)."""
         self.exchanges[exchange] = None
-        series = exchange.endpoint.series
+        series = endpoint.series
         if series is not None:
-            series.arrived(exchange.method)
+            series.arrived(method)
         if self.log_requests:
             self.access_log.request(exchange)

@@ -92,6 +92,9 @@ class _Fetch:
         if not self.future.done():
             self.future.set_exception(error)
 
+    def timed_out(self) -> None:
+        self._fail(UpstreamTimeout("The worker did not answer in time."))
+
     def cancel(self) -> None:
         if self.conn is not None:
             self.conn.drop()
@@ -167,23 +170,17 @@ class HttpClient:
             lines.append(b"content-length: %d\r\n" % len(body))
         lines.append(b"\r\n")
         request = b"".join(lines)
-        try:
-            return await asyncio.wait_for(
-                self._fetch(self.pool(base_url), request, body, method == "HEAD", max_bytes),
-                timeout,
-            )
-        except asyncio.TimeoutError:
-            raise UpstreamTimeout("The worker did not answer in time.") from None
-
-    async def _fetch(
-        self, pool: UpstreamPool, request: bytes, body: bytes, head_request: bool, max_bytes: int
-    ) -> Reply:
+        pool = self.pool(base_url)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
         fresh = False
         while True:
-            fetch = _Fetch(request, body, head_request, max_bytes)
+            fetch = _Fetch(request, body, method == "HEAD", max_bytes)
             conn = pool.acquire(fetch, fresh=fresh)
             if conn is not None:
                 fetch.connected(conn)
+            # Not wait_for: before Python 3.12 it loses a cancellation that meets an answer.
+            timer = loop.call_at(end, fetch.timed_out)
             try:
                 return await fetch.future
             except UpstreamError:
@@ -191,6 +188,7 @@ class HttpClient:
                     raise
                 fresh = True
             finally:
+                timer.cancel()
                 fetch.future.cancel()
                 fetch.cancel()
 

@@ -1,16 +1,23 @@
-"""How an error becomes an HTTP answer: the one place (shape A of http-api 4, for every route)."""
+"""How an error becomes an HTTP answer: the one place (shape A of http-api 4 for every route, the
+shorter shape of the worker API, and Anthropic's for a missing key on `/v1/messages`).
+"""
 
 from __future__ import annotations
 
 import orjson
 
-from smg.core.errors import GatewayError
+from smg.core.errors import AdminError, GatewayError, MessagesAuthError
 
 JSON = b"application/json"
 
 
 def error_body(error: GatewayError) -> bytes:
     """The OpenAI error object; the private cause is never part of it."""
+    if isinstance(error, AdminError):
+        return orjson.dumps({"error": error.message, "code": error.code})
+    if isinstance(error, MessagesAuthError):
+        inner = {"type": "authentication_error", "message": error.message}
+        return orjson.dumps({"type": "error", "error": inner})
     return orjson.dumps(
         {
             "error": {

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint32_t
 
 from smg._speedups.loads cimport LoadTable
+from smg.reliability.breaker cimport Breaker
 
 
 cdef class Worker:
@@ -10,6 +11,9 @@ cdef class Worker:
     cdef readonly uint32_t slot
     cdef public bytes address
     cdef public bint tls
+    cdef public int dp_rank, revision
+    cdef public object base_url, spec
+    cdef public Breaker breaker
     cdef public object api_key, base_path, connection_mode, host, id, labels, models, port, priority, runtime
     cdef public object status, transport, url, worker_type
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from smg._speedups.loads import TABLE, LoadTable
 from smg.core import ids
+from smg.reliability.breaker import Breaker
+from smg.workers.spec import ModelCard, WorkerSpec
 from smg.workers.url import parse_worker_url
 
 UNKNOWN_MODEL = "unknown"
@@ -28,24 +29,16 @@ class WorkerStatus(str, enum.Enum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """One model a worker serves. `root` is the model path the engine loaded."""
-
-    id: str
-    aliases: tuple[str, ...] = ()
-    root: str | None = None
-    context_length: int | None = None
-    provider: str | None = None
-
-
 class Worker:
     """One upstream address.
 
-    `url` is canonical (`smg.workers.url`), `address` the same in bytes, ready for a header.
-    `models` empty means that none is known: the worker then serves only requests for the wildcard
-    model. `transport` belongs to the backend that reaches the worker. `load` and `cost` live in a
-    table, under the worker's `slot`: who compares many workers reads them there.
+    `url` is canonical (`smg.workers.url`) and names the worker, `address` is the same in bytes,
+    ready for a header. `base_url` is what to connect to: the same, but for a data-parallel rank,
+    whose `url` ends in `@rank`. `spec` is what an operator said, the `url` and `models` of it
+    aside; `revision` counts its changes. `models` empty means that none is known: the worker then
+    serves only requests for the wildcard model. `transport` belongs to the backend that reaches the
+    worker. `load` and `cost` live in a table, under the worker's `slot`: who compares many workers
+    reads them there.
     """
 
     def __init__(
@@ -61,12 +54,18 @@ class Worker:
         labels: Mapping[str, str] | None = None,
         priority: int = 50,
         cost: float = 1.0,
+        dp_rank: int = -1,
+        spec: WorkerSpec | None = None,
         table: LoadTable = TABLE,
     ) -> None:
         address = parse_worker_url(url)
         self.id = id or ids.uuid7()
-        self.url = address.url
-        self.address = address.url.encode("ascii")
+        self.base_url = address.url
+        self.dp_rank = dp_rank
+        self.url = address.url if dp_rank < 0 else f"{address.url}@{dp_rank}"
+        self.address = self.url.encode("ascii")
+        self.spec = spec or WorkerSpec(url=address.url)
+        self.revision = 0
         self.host = address.host
         self.port = address.port
         self.tls = address.tls
@@ -83,6 +82,8 @@ class Worker:
         self.cost = cost
         self.status = WorkerStatus.PENDING
         self.transport: Any = None
+        #: judges the worker by its answers; None while there are no circuit breakers
+        self.breaker: Breaker | None = None
 
     @property
     def model_ids(self) -> tuple[str, ...]:

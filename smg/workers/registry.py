@@ -8,25 +8,28 @@ with the fleet is done when the fleet changes, never per request. Called on the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smg.workers.aliases import AliasIndex
 from smg.workers.group import ModelGroup
-from smg.workers.model import UNKNOWN_MODEL, ModelCard, Worker, WorkerStatus
+from smg.workers.model import UNKNOWN_MODEL, Worker, WorkerStatus
+from smg.workers.spec import ModelCard
 from smg.workers.url import normalise
 
 log = logging.getLogger(__name__)
 
-EventKind = Literal["added", "removed", "status", "models"]
+EventKind = Literal["added", "removed", "status", "models", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvent:
     """Something changed; the registry already shows the new state.
 
-    `left` names the groups the worker is no longer part of (kinds `removed` and `models`),
-    `joined` those it is now part of (kinds `added` and `models`).
+    `changed` is what an operator said of a worker (`spec`), and what follows from it. `left` names
+    the groups the worker is no longer part of (kinds `removed`, `models` and `changed`), `joined`
+    those it is now part of (kinds `added`, `models` and `changed`).
     """
 
     kind: EventKind
@@ -46,9 +49,10 @@ class WorkerRegistry:
     """Registered workers, their groups, and who wants to know about changes.
 
     Subscribers are called in order, after the change; they must not change the registry themselves.
+    `aliases` are pairs of alias and model id besides those in model cards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aliases: Iterable[tuple[str, str]] = ()) -> None:
         self._workers: dict[str, Worker] = {}
         self._by_url: dict[str, Worker] = {}
         self._order: dict[str, int] = {}  # worker id -> place in registration order
@@ -56,6 +60,7 @@ class WorkerRegistry:
         self._all: tuple[Worker, ...] = ()
         self._regular: Pool = {}
         self._pools: dict[tuple[str, str], Pool] = {("regular", "http"): self._regular}
+        self._aliases = AliasIndex(aliases)
         self._subscribers: list[Callable[[WorkerEvent], None]] = []
 
     # Reading
@@ -88,6 +93,15 @@ class WorkerRegistry:
         pool = self._pools.get((role, mode))
         return None if pool is None else pool.get(model)
 
+    def canonical(self, name: str) -> str:
+        """The id of the model that a client means by `name`: a registered id means itself, an alias
+        its model; any other name stays as it is.
+        """
+        model = self._aliases.model(name)
+        if model is None or any(name in pool for pool in self._pools.values()):
+            return name
+        return model
+
     def models(self) -> list[ModelCard]:
         """Known models, distinct by id, in registration order; whatever the workers' health."""
         cards: dict[str, ModelCard] = {}
@@ -107,6 +121,7 @@ class WorkerRegistry:
         self._order[worker.id] = self._registered
         self._registered += 1
         self._all = (*self._all, worker)
+        self._aliases.change((), worker.models)
         joined = _group_names(worker)
         self._join(worker, joined)
         self._publish(WorkerEvent("added", worker, joined=joined))
@@ -119,6 +134,7 @@ class WorkerRegistry:
         del self._by_url[worker.url]
         del self._order[worker_id]
         self._all = tuple(other for other in self._all if other is not worker)
+        self._aliases.change(worker.models, ())
         left = _group_names(worker)
         self._leave(worker, left)
         self._publish(WorkerEvent("removed", worker, left))
@@ -138,6 +154,7 @@ class WorkerRegistry:
         if worker not in self or worker.models == tuple(cards):
             return False
         before = _group_names(worker)
+        self._aliases.change(worker.models, cards)
         worker.models = tuple(cards)
         after = _group_names(worker)
         left = tuple(name for name in before if name not in after)
@@ -145,6 +162,25 @@ class WorkerRegistry:
         self._leave(worker, left)
         self._join(worker, joined)
         self._publish(WorkerEvent("models", worker, left, joined))
+        return True
+
+    def reconfigure(self, worker: Worker, apply: Callable[[], None]) -> bool:
+        """Let `apply` change anything about a worker but its id and address; False if it is not
+        registered (any more). The worker moves to the groups that follow.
+        """
+        if worker not in self:
+            return False
+        pool, before, cards = self._pool(worker), _group_names(worker), worker.models
+        apply()
+        self._aliases.change(cards, worker.models)
+        after = _group_names(worker)
+        moved = self._pool(worker) is not pool
+        left = before if moved else tuple(name for name in before if name not in after)
+        joined = after if moved else tuple(name for name in after if name not in before)
+        self._leave(worker, left, pool)
+        self._join(worker, joined)
+        self.availability_changed(worker)
+        self._publish(WorkerEvent("changed", worker, left, joined))
         return True
 
     def availability_changed(self, worker: Worker) -> None:
@@ -174,8 +210,8 @@ class WorkerRegistry:
             members = sorted((*group.workers, worker), key=lambda member: self._order[member.id])
             group.replace(tuple(members))
 
-    def _leave(self, worker: Worker, names: Sequence[str]) -> None:
-        pool = self._pool(worker)
+    def _leave(self, worker: Worker, names: Sequence[str], pool: Pool | None = None) -> None:
+        pool = self._pool(worker) if pool is None else pool
         for name in names:
             group = pool[name]
             group.replace(tuple(member for member in group.workers if member is not worker))

@@ -21,7 +21,9 @@ def is_available(worker: Worker) -> bool:
     The only place that knows; whoever adds a condition (breaker, overload) also calls
     `WorkerRegistry.availability_changed` when it flips.
     """
-    return worker.status is WorkerStatus.READY
+    if worker.status is not WorkerStatus.READY:
+        return False
+    return worker.breaker is None or worker.breaker.admits
 
 
 def candidates(

@@ -66,8 +66,19 @@ def parse_worker_url(text: str) -> WorkerAddress:
 
 
 def normalise(text: str) -> str:
-    """The canonical spelling of a worker URL; ValueError as in `parse_worker_url`."""
-    return parse_worker_url(text).url
+    """The canonical spelling of a worker URL, `@rank` of a data-parallel one kept; ValueError as in
+    `parse_worker_url`.
+    """
+    base, rank = split_rank(text)
+    return parse_worker_url(base).url + rank
+
+
+def split_rank(text: str) -> tuple[str, str]:
+    """A worker URL without and with the `@rank` at its end; the second part may be empty."""
+    base, at, rank = text.rpartition("@")
+    if at and rank.isascii() and rank.isdecimal():
+        return base, at + rank
+    return text, ""
 
 
 def _host_and_port(text: str, authority: str, default_port: int) -> tuple[str, int]:

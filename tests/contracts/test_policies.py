@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smg.config.settings import RouterConfig
 from smg.policies.base import Policy, PolicyContext
 from smg.policies.registry import POLICIES, canonical_name, create
 from smg.workers import Worker, WorkerStatus
@@ -87,6 +88,12 @@ def test_a_removed_worker_is_forgotten(policy: Policy) -> None:
     policy.worker_removed(FLEET[0])
     for _ in range(4):
         assert policy.select(FLEET[1:2], View("text")) is FLEET[1]
+
+
+def test_settings_that_change_do_not_disturb_it(policy: Policy) -> None:
+    policy.select(FLEET, View("text"))
+    policy.reconfigure(RouterConfig(api_key="another-key"))
+    assert policy.select(FLEET[1:2], View("text")) is FLEET[1]
 
 
 def test_candidates_and_workers_are_not_changed(policy: Policy) -> None:

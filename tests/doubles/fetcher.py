@@ -37,6 +37,7 @@ class Asked:
     path: str
     headers: dict[bytes, bytes]
     timeout: float
+    body: bytes = b""
 
 
 Answer = Any  # FakeReply, Exception or a function that returns one
@@ -83,7 +84,7 @@ class FakeFetcher:
         max_bytes: int = 64 << 20,
     ) -> FakeReply:
         """As `HttpClient.fetch`."""
-        self.asked.append(Asked(base_url, method, path, dict(headers), timeout))
+        self.asked.append(Asked(base_url, method, path, dict(headers), timeout, body))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:

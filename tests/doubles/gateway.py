@@ -40,6 +40,8 @@ TEST_DEFAULTS: dict[str, Any] = {
     "policy": "round_robin",
     "worker_startup_timeout_secs": 10,
     "shutdown_grace_period_secs": 0,
+    # One attempt shows what happened to it; tests of retries turn them on.
+    "disable_retries": True,
 }
 
 

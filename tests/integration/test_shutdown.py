@@ -80,6 +80,49 @@ async def test_a_stream_completes_within_the_grace() -> None:
         assert left_over(gateway) == {}
 
 
+async def test_metrics_and_probes_answer_to_the_end() -> None:
+    async with (
+        RawServer(open_stream) as worker,
+        Gateway(worker_urls=[worker.url], health_check_port=0) as gateway,
+        await gateway.connect() as client,
+    ):
+        await send_chat(client, stream=True)
+        head = await client.read_head()
+        await client.read_chunk()
+        stopping = asyncio.ensure_future(gateway.stop(grace=1.0))
+        while not gateway.server.draining:  # the settle time is over
+            await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionRefusedError):
+            await gateway.connect()
+        samples = await gateway.metrics()
+        assert samples.value("smg_http_connections_active") == 1
+        async with await RawClient.connect(gateway.product.probe_port) as probe:
+            assert (await probe.request("GET", "/readiness")).json()["reason"] == "draining"
+        async with await RawClient.connect(gateway.product.probe_port) as probe:
+            assert (await probe.request("GET", "/liveness")).status == 200
+        assert b"gateway_shutdown" in await client.read_body(head)
+        await stopping
+
+
+async def test_the_warning_at_the_deadline_counts_what_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with RawServer(open_stream) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        clients = [await gateway.connect() for _ in range(3)]
+        for client in clients:
+            await send_chat(client, stream=True)
+            await client.read_head()
+        idle = await gateway.connect()
+        await idle.request("GET", "/health")
+        await gateway.stop(grace=0.2)
+        assert await idle.read_to_end() == b""
+        for client in (*clients, idle):
+            client.close()
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "drain time is over" in record.getMessage()
+    assert record.__dict__["fields"] == {"remaining": 3, "timeout_secs": 0.2}
+
+
 async def test_an_answer_that_begins_while_draining_says_close() -> None:
     go = asyncio.Event()
 

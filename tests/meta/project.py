@@ -31,7 +31,7 @@ def contract(name: str) -> dict[str, Any]:
 
 def pages() -> list[pathlib.Path]:
     """Every document of the project."""
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packaging/**/*.md")])
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
 
 
 def page_ids(paths: list[pathlib.Path]) -> list[str]:

@@ -16,7 +16,7 @@ from smg import _speedups
 from tests.doubles.gateway import run_smg
 from tests.meta.project import ROOT, pyproject
 
-UNIT = ROOT / "packaging" / "systemd" / "smg.service"
+UNIT = ROOT / "deploy" / "systemd" / "smg.service"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,11 @@ def unit() -> dict[str, dict[str, str]]:
     return {name: dict(parser[name]) for name in parser.sections()}
 
 
+def lines_of(name: str) -> list[str]:
+    """Every value of a key that may stand several times."""
+    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), flags=re.MULTILINE)
+
+
 def test_unit_command_is_valid():
     command = re.sub(r"\s+", " ", unit()["Service"]["ExecStart"].replace("\\\n", " ")).split()
     assert command[0].endswith("/smg")
@@ -100,7 +105,16 @@ def test_unit_gives_the_drain_its_time():
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) >= RouterConfig().shutdown_grace_period_secs + 30
     assert service["KillMode"] == "mixed"
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 0
     assert int(service["LimitNOFILE"]) >= 65536
+
+
+def test_unit_checks_the_settings_before_they_are_reloaded():
+    check, hang_up = lines_of("ExecReload")
+    start = unit()["Service"]["ExecStart"]
+    assert check == start.replace(" launch ", " check ")
+    assert hang_up == "/bin/kill -HUP $MAINPID"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import smg
 import smg.app
 import smg.serve
 from smg import cli, launch_router
+from smg.config.parse import Loaded
 from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
 
@@ -24,7 +26,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
     """Configurations the gateway was started with; nothing really starts."""
     configs: list[RouterConfig] = []
 
-    def run(config: RouterConfig) -> int:
+    def run(config: RouterConfig, *, reload: Callable[[], Loaded]) -> int:
+        assert reload().config == config
         configs.append(config)
         return 0
 
@@ -143,22 +146,22 @@ def test_check(started: list[RouterConfig], capsys: pytest.CaptureFixture[str]) 
 def test_warnings_go_to_stderr(
     started: list[RouterConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["--disable-health-check", "--health-failure-threshold", "2"]
+    argv = ["--policy", "random", "--cache-threshold", "0.5"]
     assert cli.main(argv) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "warning: --health-failure-threshold: has no effect with --disable-health-check\n"
+    assert err == "warning: --cache-threshold: has no effect with --policy random\n"
 
 
 def test_exit_code_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smg.app, "run", lambda config: 3, raising=False)
+    monkeypatch.setattr(smg.app, "run", lambda config, reload: 3, raising=False)
     assert cli.main(["launch"]) == 3
 
 
 def test_start_up_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(config: RouterConfig) -> int:
+    def run(config: RouterConfig, *, reload: object) -> int:
         raise ConfigError(["--port: 30000 is in use"])
 
     monkeypatch.setattr(smg.app, "run", run, raising=False)

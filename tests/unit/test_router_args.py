@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import smg.app
 from smg import router
 from smg.config.args import ARGUMENTS
-from smg.config.parse import parse
+from smg.config.parse import Loaded, parse
 from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
 from smg.launch_router import launch_router, parse_router_args
@@ -175,7 +176,8 @@ def test_parse_router_args_exits(argv: list[str], code: int) -> None:
 def test_launch_router(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[RouterConfig] = []
 
-    def run(config: RouterConfig) -> int:
+    def run(config: RouterConfig, *, reload: Callable[[], Loaded]) -> int:
+        assert reload().config == config
         seen.append(config)
         return len(seen) - 1
 

@@ -1,4 +1,5 @@
 # C types of context.py: what every relay reads.
+from smg.backends.http.gather cimport Gather
 from smg.backends.http.headers cimport ForwardRules
 from smg.backends.http.lane cimport Lane
 from smg.backends.http.series cimport BackendSeries
@@ -6,11 +7,12 @@ from smg.core.deadlines cimport DeadlineQueue
 
 
 cdef class RelayContext:
-    cdef public object registry, policies, client, worker_failed, watch, close
+    cdef public object registry, policies, client, worker_failed, watch, close, retry
     cdef public ForwardRules forward
     cdef public BackendSeries series
+    cdef public Gather gather
     cdef public DeadlineQueue deadlines, first_byte
-    cdef public dict _lanes
+    cdef public dict _lanes, _budgets
     cdef public tuple key_headers
     cdef public bint explain, notes_decisions
 

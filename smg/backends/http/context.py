@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from smg.backends.http.gather import Gather
 from smg.backends.http.lane import Lane
 from smg.backends.http.series import BackendSeries
 from smg.backends.http.watch import StreamWatch
 from smg.core.deadlines import DeadlineQueue, Ticker
+from smg.reliability.budget import Budget
+from smg.reliability.settings import RetrySettings
 from smg.workers.selection import model_not_found
 
 if TYPE_CHECKING:
@@ -35,10 +38,16 @@ class RelaySettings:
     key_headers: tuple[bytes, ...] = (b"x-smg-routing-key",)
     #: tell clients why a worker was chosen
     explain: bool = False
+    #: how failed attempts are repeated; None: they are not
+    retry: RetrySettings | None = None
+    #: refuse requests that name no model where a model may be left out
+    needs_model: bool = False
 
 
 class RelayContext:
-    """See the module. `timed_out(relay)` is called when a relay's time is over."""
+    """See the module. `timed_out(relay)` is called when a relay's time is over, `late(relay)` when
+    its worker did not begin to answer in time.
+    """
 
     def __init__(
         self,
@@ -50,6 +59,7 @@ class RelayContext:
         settings: RelaySettings,
         forward: ForwardRules,
         timed_out: Callable[[Any], None],
+        late: Callable[[Any], None],
         metrics: GatewayMetrics | None = None,
         worker_failed: Callable[[Worker], None] = lambda worker: None,
     ) -> None:
@@ -66,20 +76,32 @@ class RelayContext:
         #: told when a worker could not be used, so that its next probe comes sooner
         self.worker_failed = worker_failed
         self.deadlines = DeadlineQueue(ticker, settings.request_timeout, timed_out)
-        self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, timed_out)
+        self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, late)
+        #: how failed attempts are repeated; None: they are not
+        self.retry = settings.retry
+        self._budgets: dict[str, Budget] = {}  # by model; of those that are registered
+        self.gather = Gather()
         self.watch = StreamWatch(ticker, settings.sse_keepalive, settings.idle_timeout)
-        #: by model; emptied whenever the fleet changes
+        #: by the name that clients say, a model or an alias; emptied whenever the fleet changes
         self._lanes: dict[str, Lane] = {}
         self.close = registry.subscribe(self._fleet_changed)
 
     def lane(self, model: str) -> Lane:
-        """The workers of a model and the policy that picks among them. Raises NotFoundError."""
+        """The workers of a model, by its id or an alias, and the policy that picks among them.
+        Raises NotFoundError.
+        """
         lane = self._lanes.get(model)
         if lane is None:
-            group = self.registry.group(model)
+            canonical = self.registry.canonical(model)
+            group = self.registry.group(canonical)
             if group is None:
-                raise model_not_found(model)
-            lane = self._lanes[model] = Lane(group, self.policies.for_model(model), self.series)
+                raise model_not_found(model)  # and nothing is kept: such names are without number
+            policy = self.policies.for_model(canonical)
+            budget = None
+            if self.retry is not None:
+                budget = self._budgets.setdefault(canonical, Budget())
+            lane = Lane(group, policy, self.series, renames=canonical != model, budget=budget)
+            self._lanes[model] = lane
         return lane
 
     def log_level_changed(self) -> None:
@@ -89,3 +111,6 @@ class RelayContext:
     def _fleet_changed(self, event: WorkerEvent) -> None:
         if event.kind != "status":
             self._lanes.clear()
+            for model in event.left:
+                if self.registry.group(model) is None:
+                    self._budgets.pop(model, None)

@@ -1,4 +1,7 @@
 # C types of headers.py.
+from smg._speedups.request_head cimport request_head
+
+
 cdef class ForwardRules:
     cdef public frozenset _names
     cdef public bint _consumes

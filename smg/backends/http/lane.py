@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smg.reliability.breaker import NEVER
+
 if TYPE_CHECKING:
     from smg.backends.http.series import BackendSeries, RelaySeries
     from smg.policies.base import Policy
+    from smg.reliability.budget import Budget
     from smg.workers.group import ModelGroup
 
 
 class Lane:
-    """See the module."""
+    """See the module. `renames`: the requests come under an alias, and go out under the model's
+    own name.
+    """
 
-    def __init__(self, group: ModelGroup, policy: Policy, all_series: BackendSeries | None) -> None:
+    def __init__(
+        self,
+        group: ModelGroup,
+        policy: Policy,
+        all_series: BackendSeries | None,
+        *,
+        renames: bool = False,
+        budget: Budget | None = None,
+    ) -> None:
         self.group = group
         self.policy = policy
+        self.renames = renames
+        #: of the model's retries; None while there are none
+        self.budget = budget
         #: whether the policy wants to hear of a request after its choice
         self.follows = policy.tracks_requests or policy.tracks_first_byte
         self.follows_first_byte = policy.tracks_first_byte
@@ -27,6 +43,19 @@ class Lane:
         #: by endpoint: RelaySeries of plain and of streamed answers
         self._plain: dict[str, RelaySeries] = {}
         self._streamed: dict[str, RelaySeries] = {}
+
+    def available_at(self) -> float:
+        """When the first worker may become available, in seconds of `perf_counter`: 0 if one is, or
+        may be at any moment; infinite if nothing is known to bring one back.
+        """
+        if self.group.available:
+            return 0.0
+        earliest = NEVER
+        for worker in self.group.workers:
+            breaker = worker.breaker
+            if breaker is not None and worker.is_healthy:
+                earliest = min(earliest, breaker.retry_at)
+        return earliest
 
     def series(self, endpoint: str, stream: bool) -> RelaySeries | None:
         """The metric children of one kind of request; None if nothing is counted."""

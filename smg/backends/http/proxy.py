@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from smg.backends.http.context import RelayContext
+from smg.backends.http.context import RelayContext, RelaySettings
 from smg.backends.http.relay import Relay
 from smg.backends.http.rerank import RerankRelay
-from smg.protocols import CHECKERS
+from smg.protocols import CHECKERS, generate
 
 if TYPE_CHECKING:
     from smg.server.exchange import Exchange
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 class HttpBackend(RelayContext):
     """Reaches workers over HTTP by relaying bytes. Arguments: `RelayContext`."""
 
-    def __init__(self, **shared: Any) -> None:
-        super().__init__(timed_out=Relay.timed_out, **shared)
+    def __init__(self, *, settings: RelaySettings, **shared: Any) -> None:
+        super().__init__(
+            timed_out=Relay.timed_out, late=Relay.first_byte_late, settings=settings, **shared
+        )
+        self._needs_model = settings.needs_model
 
     def route(self, endpoint: str, path: str) -> Callable[[Exchange], None]:
         """The start function of an inference route: check the body, then relay it to `path` of a
         worker.
         """
         check = CHECKERS[endpoint]
+        if self._needs_model and endpoint == "generate":
+            check = generate.check_model
         relay = RerankRelay if endpoint in ("rerank", "v1_rerank") else Relay
         label = "rerank" if endpoint == "v1_rerank" else endpoint
 

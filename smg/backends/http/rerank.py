@@ -10,6 +10,7 @@ from smg.backends.http.relay import Relay
 from smg.core.errors import GatewayError, ReplyTooLarge
 from smg.protocols.rerank import RerankBody
 from smg.protocols.rerank_reply import reshape
+from smg.reliability.breaker import NOTHING
 
 if TYPE_CHECKING:
     from smg._speedups.head import ReplyHead
@@ -83,5 +84,6 @@ class RerankRelay(Relay):
         except GatewayError as error:
             self._fail(error)
             return
-        self._end()
+        breaker = self._breaker
+        self._end(NOTHING if breaker is None else breaker.judge(self._status))
         self.exchange.respond(200, answer)

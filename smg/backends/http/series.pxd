@@ -4,7 +4,7 @@ from smg.observability.metrics cimport Counter, Histogram
 
 cdef class RelaySeries:
     cdef public object _labels, _metrics
-    cdef public Counter requests, selections
+    cdef public Counter requests, selections, retries, retries_exhausted, retries_suppressed
     cdef public Histogram duration, overhead, ttft
     cdef public dict _errors
 

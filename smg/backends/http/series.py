@@ -37,6 +37,9 @@ class RelaySeries:
         self.ttft = metrics.router_ttft.labels("http", "regular", model, endpoint)
         self.overhead = metrics.gateway_overhead.labels(endpoint)
         self.selections = metrics.worker_selection.labels(*_WORKER, model, policy)
+        self.retries = metrics.worker_retries.labels("regular", endpoint)
+        self.retries_exhausted = metrics.worker_retries_exhausted.labels("regular", endpoint)
+        self.retries_suppressed = metrics.worker_retries_suppressed.labels("regular", endpoint)
 
     def failed(self, status: int) -> None:
         """The final answer is an error of this status."""
@@ -81,6 +84,10 @@ class BackendSeries:
         child.inc()
         if status >= 500:
             self._metrics.worker_errors.labels(*_WORKER, error_type(status)).inc()
+
+    def backoff(self, attempt: int, seconds: float) -> None:
+        """The pause after attempt number `attempt` (1 = the first)."""
+        self._metrics.worker_retry_backoff.labels(str(min(attempt, 10))).observe(seconds)
 
     def cut(self, reason: str) -> None:
         """A stream ended by a fault after its head."""

@@ -16,8 +16,9 @@ class Target:
     """A worker as the relay needs it; kept in `worker.transport`."""
 
     def __init__(self, worker: Worker, client: HttpClient) -> None:
-        self.pool: UpstreamPool = client.pool(worker.url)
-        self._origin = Origin.parse(worker.url)
+        # Ranks of one engine have an address in common, and its connections.
+        self.pool: UpstreamPool = client.pool(worker.base_url)
+        self._origin = Origin.parse(worker.base_url)
         self.authorization = (
             b"authorization: Bearer " + worker.api_key.encode("latin-1") + b"\r\n"
             if worker.api_key

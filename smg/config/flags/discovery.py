@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from smg.config.flags.row import Flag
-from smg.config.items import model_alias, model_id_source, tensor_transport
+from smg.config.items import model_id_source, tensor_transport
 from smg.config.kinds import Choice, Int, Item, Kind, Many, Port, Seconds, Switch
 
 monitor = partial(Flag, group="Load Monitoring and Multimodal")
@@ -102,13 +102,5 @@ FLAGS = (
         name="model-id-from",
         kind=Item("SOURCE", model_id_source),
         help="Model id from the pod: namespace, label:KEY or annotation:KEY.",
-    ),
-    kube(
-        name="model-alias",
-        kind=Many(Item("ALIAS=CANONICAL", model_alias), least=1, maps=True),
-        default=(),
-        tag="beyond",
-        feature="model aliases",
-        help="Further names clients may use for a model.",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from smg.config.flags.row import Flag
-from smg.config.items import header_name
+from smg.config.items import header_name, model_alias
 from smg.config.kinds import Choice, Float, Int, Integers, Item, Many, PolicyName, Seconds, Switch
 
 AVAILABLE_POLICIES = (
@@ -223,8 +223,7 @@ FLAGS = (
         name="dp-aware",
         kind=Switch(),
         default=False,
-        feature="data-parallel ranks",
-        help="Schedule on data-parallel ranks.",
+        help="Register every data-parallel rank of an engine as a worker of its own.",
     ),
     policy_flag(
         name="dp-minimum-tokens-scheduler",
@@ -258,7 +257,13 @@ FLAGS = (
         name="enable-igw",
         kind=Switch(),
         default=False,
-        feature="IGW mode",
-        help="One gateway for workers of every kind.",
+        help="Multi-model mode: workers of every kind side by side, chosen by a request's model.",
+    ),
+    policy_flag(
+        name="model-alias",
+        kind=Many(Item("ALIAS=CANONICAL", model_alias), least=1, maps=True),
+        default=(),
+        tag="beyond",
+        help="Further names clients may use for a model.",
     ),
 )

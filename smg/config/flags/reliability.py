@@ -7,10 +7,9 @@ from functools import partial
 from smg.config.flags.row import Flag
 from smg.config.kinds import Float, Int, Kind, Seconds, Switch
 
-retry = partial(Flag, group="Retries", feature="retries")
-breaker = partial(Flag, group="Circuit Breaker", feature="circuit breakers")
+retry = partial(Flag, group="Retries")
+breaker = partial(Flag, group="Circuit Breaker")
 health = partial(Flag, group="Health Checks")
-check = partial(health, idle_with="disable-health-check")
 
 FLAGS = (
     retry(name="retry-max-retries", kind=Int(1), default=5, help="Attempts in total."),
@@ -38,14 +37,7 @@ FLAGS = (
         default=0.2,
         help="Random share of the pause.",
     ),
-    # Accepted today because it already holds: this release makes one attempt.
-    retry(
-        name="disable-retries",
-        kind=Switch(),
-        default=False,
-        feature="",
-        help="One attempt per request (always so in this release).",
-    ),
+    retry(name="disable-retries", kind=Switch(), default=False, help="One attempt per request."),
     breaker(
         name="cb-failure-threshold",
         kind=Int(1),
@@ -70,34 +62,28 @@ FLAGS = (
         default=120,
         help="Time over which failures are counted.",
     ),
-    # Accepted today because it already holds: this release has no breakers.
     breaker(
-        name="disable-circuit-breaker",
-        kind=Switch(),
-        default=False,
-        feature="",
-        help="No circuit breakers (always so in this release).",
+        name="disable-circuit-breaker", kind=Switch(), default=False, help="No circuit breakers."
     ),
-    check(
+    health(
         name="health-failure-threshold",
         kind=Int(1),
         default=3,
         help="Failed checks in a row that make a worker unhealthy.",
     ),
-    check(
+    health(
         name="health-success-threshold",
         kind=Int(1),
         default=2,
         help="Good checks in a row that make it healthy again.",
     ),
-    # Not idle without health checks: start-up probes use it as well.
     health(
         name="health-check-timeout-secs",
         kind=Seconds(1),
         default=5,
         help="Time a worker may take to answer a check or a start-up probe.",
     ),
-    check(
+    health(
         name="health-check-interval-secs",
         kind=Seconds(1),
         default=60,
@@ -113,22 +99,20 @@ FLAGS = (
         name="disable-health-check",
         kind=Switch(),
         default=False,
-        help="Workers stay healthy once they have started.",
+        help="Workers stay healthy once they have started; a worker's own setting wins.",
     ),
-    check(
+    health(
         name="remove-unhealthy-workers",
         aliases=("worker-auto-recovery",),
         kind=Switch(),
         default=False,
-        feature="worker API",
-        help="Remove workers that stay unhealthy.",
+        help="Remove workers that become failed, instead of asking them for ever.",
     ),
     health(
         name="drain-settle-secs",
         kind=Seconds(),
         default=5,
         tag="beyond",
-        feature="worker API",
         help="Pause between draining and removing a worker; 0 removes at once.",
     ),
 )

@@ -10,7 +10,7 @@ from smg.config.kinds import Choice, Int, Item, Kind, Many, Seconds, Switch
 
 request = partial(Flag, group="Request Handling")
 timeout = partial(Flag, group="Time Limits")
-limit = partial(Flag, group="Rate Limiting", feature="rate limiting")
+limit = partial(Flag, group="Rate Limiting")
 scheduler = partial(Flag, group="Rate Limiting", feature="priority scheduler", tag="beyond")
 tenant = partial(Flag, group="Rate Limiting", feature="tenants", tag="beyond")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from smg.config.flags.row import Flag
-from smg.config.items import control_plane_key, role_mapping
-from smg.config.kinds import Item, Kind, Many, Switch
+from smg.config.items import control_plane_keys, role_mapping
+from smg.config.kinds import ControlPlaneKey, Item, Kind, Many, Switch, TenantKey
 
 tls = partial(Flag, group="TLS", feature="TLS")
 worker_tls = partial(Flag, group="TLS", feature="TLS to workers")
-auth = partial(Flag, group="Authentication", feature="control-plane authentication")
+auth = partial(Flag, group="Authentication")
+jwt = partial(auth, feature="JWT for the control plane")
 
 FLAGS = (
     tls(name="tls-cert-path", kind=Kind("FILE"), help="Certificate of the gateway, PEM."),
@@ -29,44 +30,44 @@ FLAGS = (
         kind=Kind("KEY"),
         env="SMG_API_KEY",
         secret=True,
-        feature="",
         help="Key clients must present; also sent to start-up workers. Prefer the environment "
         "variable: command lines are visible to other users.",
     ),
     auth(
         name="tenant-api-key",
-        kind=Many(Kind("TENANT:KEY"), least=1),
+        kind=Many(TenantKey(), least=1),
         default=(),
         tag="beyond",
-        feature="tenants",
         secret=True,
-        help="Serving key of a tenant.",
+        help="Key of a tenant: opens the data plane, never the admin routes. A tenant may have "
+        "several.",
     ),
     auth(
         name="control-plane-api-keys",
-        kind=Many(Item("ID:NAME:ROLE:KEY", control_plane_key), least=1),
+        kind=Many(ControlPlaneKey(), least=1, split=control_plane_keys),
         default=(),
         env="CONTROL_PLANE_API_KEYS",
         secret=True,
-        help="Keys of the admin API; role admin or user.",
+        help="Keys of the admin routes, which --api-key then no longer opens; role admin or user. "
+        "The variable holds one key a line, or several separated by commas.",
     ),
-    auth(name="jwt-issuer", kind=Kind("URL"), env="JWT_ISSUER", help="Issuer of admin tokens."),
-    auth(
+    jwt(name="jwt-issuer", kind=Kind("URL"), env="JWT_ISSUER", help="Issuer of admin tokens."),
+    jwt(
         name="jwt-audience", kind=Kind("NAME"), env="JWT_AUDIENCE", help="Audience of admin tokens."
     ),
-    auth(
+    jwt(
         name="jwt-jwks-uri",
         kind=Kind("URL"),
         env="JWT_JWKS_URI",
         help="Keys of the issuer; else discovered.",
     ),
-    auth(
+    jwt(
         name="jwt-role-claim",
         kind=Kind("CLAIM"),
         default="roles",
         help="Claim that carries the roles.",
     ),
-    auth(
+    jwt(
         name="jwt-role-mapping",
         kind=Many(Item("IDP_ROLE=ROLE", role_mapping), least=1, maps=True),
         default=(),
@@ -76,7 +77,7 @@ FLAGS = (
         name="disable-audit-logging",
         kind=Switch(),
         default=False,
-        help="Write no audit log of admin calls.",
+        help="Write no audit log of admin calls; it is written when control-plane keys exist.",
     ),
     auth(
         name="control-plane-audit-enabled",

@@ -27,8 +27,8 @@ FLAGS = (
         name="health-check-port",
         kind=Port(),
         tag="beyond",
-        feature="probe listener",
-        help="Extra listener for /liveness, /readiness and /health only.",
+        help="Extra plain-HTTP port on --host for /liveness, /readiness and /health only; it "
+        "answers however busy the gateway is.",
     ),
     flag(
         name="worker-urls",
@@ -77,7 +77,6 @@ FLAGS = (
         kind=Int(1, 1_000_000),
         default=1000,
         tag="beyond",
-        feature="worker API",
         help="Control-plane jobs that may wait.",
     ),
     flag(
@@ -85,7 +84,6 @@ FLAGS = (
         kind=Int(1, 100_000),
         default=200,
         tag="beyond",
-        feature="worker API",
         help="Control-plane jobs that run at once.",
     ),
     flag(

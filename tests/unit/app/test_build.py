@@ -53,7 +53,12 @@ async def test_keys():
 
 
 @pytest.mark.parametrize(
-    ("field", "flag"), [("port", "--host/--port"), ("prometheus_port", "--prometheus-host")]
+    ("field", "flag"),
+    [
+        ("port", "--host/--port"),
+        ("prometheus_port", "--prometheus-host"),
+        ("health_check_port", "--health-check-port"),
+    ],
 )
 async def test_a_busy_port_fails_before_anything_starts(field, flag):
     with socket.create_server(("127.0.0.1", 0)) as busy:

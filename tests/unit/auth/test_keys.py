@@ -1,13 +1,17 @@
-"""The shared key: where it may stand, and how it is compared (external-security-wasm 8.1)."""
+"""Keys of the data plane: where they may stand, how they are compared, and for whom they stand
+(external-security-wasm 8.1).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 
 import pytest
 
 from smg.auth import keys
-from smg.auth.keys import SharedKey, credentials, unauthorized
+from smg.auth.keys import DataKeys, SharedKey, credentials, unauthorized
+from smg.wire.errors import error_body
 
 KEY = SharedKey("s3cret key")
 
@@ -75,7 +79,55 @@ def test_an_empty_key_is_a_mistake():
 
 def test_credentials_in_order():
     headers = [(b"x-api-key", b"a"), (b"host", b"h"), (b"authorization", b"Bearer b")]
-    assert list(credentials(headers)) == [b"a", b"b"]
+    assert credentials(headers) == [b"a", b"b"]
+    assert credentials([]) == credentials([(b"cookie", b"c")]) == []
+
+
+TENANTS = DataKeys("shared-key", [("acme", "key-of-acme"), ("acme", "next:key"), ("b c", "key-b")])
+SHARED = "auth:" + hashlib.sha256(b"shared-key").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("headers", "identity"),
+    [
+        ([(b"authorization", b"Bearer key-of-acme")], "auth:acme"),
+        ([(b"authorization", b"bearer next:key")], "auth:acme"),
+        ([(b"x-api-key", b"key-b")], "auth:b c"),
+        ([(b"api-key", b"shared-key")], SHARED),
+        # the first valid one counts, wherever it stands
+        ([(b"x-api-key", b"wrong"), (b"api-key", b"key-b")], "auth:b c"),
+        ([(b"x-api-key", b"key-b"), (b"api-key", b"shared-key")], "auth:b c"),
+        ([], None),
+        ([(b"x-api-key", b"")], None),
+        ([(b"x-api-key", b"acme")], None),
+        ([(b"x-api-key", b"acme:key-of-acme")], None),
+        ([(b"x-api-key", b"key-of-acm")], None),
+        ([(b"x-api-key", b"key-of-acmee")], None),
+        ([(b"x-api-key", hashlib.sha256(b"key-b").digest())], None),
+        ([(b"x-api-key", hashlib.sha256(b"key-b").hexdigest().encode())], None),
+    ],
+)
+def test_for_whom_a_key_stands(headers, identity):
+    assert TENANTS.identity(headers) == identity
+
+
+def test_tenants_without_a_shared_key():
+    keys_ = DataKeys(None, [("a", "key-of-a")])
+    assert keys_.identity([(b"x-api-key", b"key-of-a")]) == "auth:a"
+    assert keys_.identity([(b"x-api-key", b"None")]) is None
+
+
+def test_no_key_is_kept():
+    assert not any("key" in repr(value) for value in vars(TENANTS).values())
+
+
+@pytest.mark.parametrize(
+    ("shared", "tenants"),
+    [("", []), ("k", [("a", "")]), ("k", [("a", "k")]), (None, [("a", "k"), ("b", "k")])],
+)
+def test_malformed_keys_are_a_mistake(shared, tenants):
+    with pytest.raises(ValueError, match="empty or given twice"):
+        DataKeys(shared, tenants)
 
 
 def test_the_answer():
@@ -86,3 +138,14 @@ def test_the_answer():
         "invalid_request_error",
     )
     assert error.headers == ((b"www-authenticate", b"Bearer"),)
+    assert error.message == "Invalid or missing API key"
+
+
+def test_the_answer_of_the_messages_api():
+    error = unauthorized(messages=True)
+    assert (error.status, error.code) == (401, "invalid_api_key")
+    assert error.headers == ((b"www-authenticate", b"Bearer"),)
+    assert error_body(error) == (
+        b'{"type":"error","error":{"type":"authentication_error",'
+        b'"message":"Invalid or missing API key"}}'
+    )

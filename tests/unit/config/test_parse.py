@@ -64,24 +64,15 @@ def test_every_problem_is_reported_and_starts_with_its_flag() -> None:
         (["--pd-disaggregation"], "PD disaggregation"),
         (["--pd-disaggregation", "--decode-policy", "bucket"], "PD disaggregation"),
         (["--cache-index", "hash"], "event and hash indexes"),
-        (["--retry-max-retries", "0"], "retries"),
-        (["--cb-failure-threshold", "0", "--disable-circuit-breaker"], "circuit breakers"),
-        (["--queue-size", "1", "--queue-timeout-secs", "0"], "rate limiting"),
-        (["--max-concurrent-requests", "-1"], "rate limiting"),
-        (["--health-check-port", "0"], "probe listener"),
         (["--service-discovery", "--selector", "app=w env=p"], "service discovery"),
         (["--selector", "app in (a, b)"], "service discovery"),
-        (["--model-alias", "x=a", "--model-alias", "x=b"], "model aliases"),
-        (["--tenant-api-key", "hush"], "tenants"),
-        (["--control-plane-api-keys", "a:n:admin:hush"], "control-plane authentication"),
-        (["--jwt-issuer", "X"], "control-plane authentication"),
+        (["--jwt-issuer", "X"], "JWT for the control plane"),
         (["--tls-cert-path", "c"], "TLS"),
         (["--otlp-traces-endpoint", "host"], "tracing"),
         (["--redis-retention-days", "-1"], "history storage"),
         (["--reasoning-parser", "deepseek-r1"], "gRPC mode"),
         (["--model", "m"], "gRPC mode"),
         (["--sse-keepalive-early"], "early keep-alive"),
-        (["--enable-igw"], "IGW mode"),
         (["--backend", "openai"], "external providers"),
         (["--worker-urls", "http://a:1", "grpc://b:2"], "gRPC mode"),
         (["--worker-urls", "ipc:///run/x"], "ZMQ workers"),
@@ -95,10 +86,39 @@ def test_what_is_not_built_yet_says_so(argv: Sequence[str], feature: str) -> Non
     assert "hush" not in "".join(found)
 
 
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--retry-max-retries", "0"], "--retry-max-retries"),
+        (["--retry-max-backoff-ms", "1"], "must not be below --retry-initial-backoff-ms"),
+        (["--retry-jitter-factor", "2"], "--retry-jitter-factor"),
+        (["--cb-failure-threshold", "0"], "--cb-failure-threshold"),
+        (["--max-concurrent-requests", "1", "--queue-timeout-secs", "0"], "while there is a queue"),
+    ],
+)
+def test_limits_that_cannot_be(argv: Sequence[str], text: str) -> None:
+    (line,) = problems(*argv)
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--disable-retries", "--retry-max-backoff-ms", "1"],
+        ["--max-concurrent-requests", "-1", "--queue-timeout-secs", "0"],
+        ["--max-concurrent-requests", "1", "--queue-size", "0", "--queue-timeout-secs", "0"],
+    ],
+)
+def test_limits_that_are_off_are_not_checked(argv: Sequence[str]) -> None:
+    load(*argv)
+
+
 @pytest.mark.parametrize("urls", [(), ("http://a:1",), ("http://a:1", "http://a:1")])
 def test_power_of_two_needs_two_workers(urls: tuple[str, ...]) -> None:
     (line,) = problems("--policy", "power_of_two", *(["--worker-urls", *urls] if urls else []))
-    assert line == "--policy: power_of_two needs two workers or more"
+    assert line == "--policy: power_of_two needs two workers or more, or --enable-igw"
+    later = ["--enable-igw", "--worker-urls", *urls]
+    assert load("--policy", "power_of_two", *later).config.worker_urls == tuple(dict.fromkeys(urls))
     two = ["--worker-urls", "http://a:1", "http://b:1"]
     assert load("--policy", "power_of_two", *two).config.policy == "power_of_two"
 
@@ -290,7 +310,7 @@ def test_environment() -> None:
 
 
 def test_environment_of_unavailable_flags_is_left_alone() -> None:
-    load(ATP_POOL_MIN="abc", REDIS_URL="redis://x", CONTROL_PLANE_API_KEYS="junk")
+    load(ATP_POOL_MIN="abc", REDIS_URL="redis://x", JWT_ISSUER="junk")
 
 
 def test_the_key_stays_out_of_the_representation() -> None:
@@ -300,11 +320,40 @@ def test_the_key_stays_out_of_the_representation() -> None:
 
 
 def test_idle_flags_warn() -> None:
-    loaded = load("--disable-health-check", "--health-check-interval-secs", "5")
-    assert loaded.warnings == (
-        "--health-check-interval-secs: has no effect with --disable-health-check",
+    flag = Flag(name="x", kind=Float(), help="", group="", idle_with="disable-retries")
+    assert idle_reason(flag, RouterConfig(disable_retries=True)) == (
+        "has no effect with --disable-retries"
     )
-    assert load("--disable-health-check").warnings == ()
+    assert idle_reason(flag, RouterConfig()) is None
+
+
+def test_health_settings_are_for_workers_that_turn_checks_on_too() -> None:
+    loaded = load("--disable-health-check", "--health-check-interval-secs", "5")
+    assert loaded.warnings == ()
+
+
+def test_policy_flags_warn() -> None:
+    assert load("--policy", "random", "--cache-threshold", "0.5").warnings == (
+        "--cache-threshold: has no effect with --policy random",
+    )
+
+
+def test_the_probe_port() -> None:
+    assert load().config.health_check_port is None
+    assert load("--health-check-port", "8081").config.health_check_port == 8081
+    assert problems("--health-check-port", "0") == ["--health-check-port: must be at least 1"]
+    assert problems("--health-check-port", "30000") == [
+        "--health-check-port: must differ from --port, both are 30000"
+    ]
+    assert problems("--health-check-port", "29000", "--prometheus-port", "29000") == [
+        "--health-check-port: must differ from --prometheus-port, both are 29000"
+    ]
+
+
+def test_removing_unhealthy_workers_has_two_names() -> None:
+    assert not load().config.remove_unhealthy_workers
+    for name in ("--remove-unhealthy-workers", "--worker-auto-recovery"):
+        assert load(name).config.remove_unhealthy_workers
 
 
 def test_policy_flags_warn_under_another_policy() -> None:

@@ -1,4 +1,4 @@
-"""Calls to every worker: flush_cache, get_loads, engine_metrics."""
+"""Calls to every worker: flush_cache, get_loads, engine_metrics, stored responses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from smg.core.errors import UpstreamTimeout
 from smg.endpoints.engine_metrics import EngineMetrics
 from smg.endpoints.fanout import Loads, flush_cache, for_each
+from smg.endpoints.responses import fan_out
 from smg.fleet.load_sources import LOADS_PATH, LoadSources
-from smg.workers import Worker, WorkerRegistry
+from smg.workers import Worker, WorkerRegistry, WorkerStatus
 from tests.doubles.clock import SteppedClock
 from tests.doubles.exchange import FakeExchange
 from tests.doubles.fetcher import FakeFetcher
@@ -147,9 +148,7 @@ async def test_loads() -> None:
 async def test_loads_of_workers_that_speak_otherwise_and_of_ranks() -> None:
     registry, fetcher, (worker,) = fleet(1)
     registry.add(Worker("grpc://g:1"))
-    rank = Worker("http://r:1")
-    rank.url = "http://r:1@1"
-    registry.add(rank)
+    registry.add(Worker("http://r:1", dp_rank=1))
     used = [{"dp_rank": n, "num_used_tokens": n + 1, "num_waiting_reqs": 0} for n in range(2)]
     fetcher.set("http://r:1", LOADS_PATH, 200, {"loads": used})
     body = orjson.loads(
@@ -183,3 +182,70 @@ async def test_engine_metrics_without_an_answer() -> None:
     registry, fetcher, _ = fleet(2)
     answer = await EngineMetrics(registry, fetcher, SteppedClock()).handle(EXCHANGE)
     assert (answer.status, answer.body) == (500, b"All backend requests failed")
+
+
+class Ranks:
+    """Three data-parallel ranks behind one address, and a worker of its own."""
+
+    def __init__(self) -> None:
+        self.registry, self.fetcher, (self.alone,) = fleet(1)
+        for rank in range(3):
+            self.registry.add(Worker("http://r:1", dp_rank=rank, api_key="k"))
+        for worker in self.registry.all():
+            self.registry.set_status(worker, WorkerStatus.READY)
+
+    def asked(self) -> list[str]:
+        return sorted(asked.url for asked in self.fetcher.asked)
+
+
+BOTH = ["http://r:1", "http://w0:1"]
+NAMES = ["http://w0:1", "http://r:1@0", "http://r:1@1", "http://r:1@2"]
+
+
+async def test_ranks_share_a_cache_to_flush() -> None:
+    r = Ranks()
+    for url in BOTH:
+        r.fetcher.set(url, "/flush_cache", 200)
+    answer = await flush_cache(r.registry, r.fetcher)(EXCHANGE)
+    body = orjson.loads(answer.body)
+    assert (answer.status, body["workers_flushed"], body["total_workers"]) == (200, 4, 4)
+    assert r.asked() == BOTH
+    r.fetcher.set("http://r:1", "/flush_cache", 500)
+    body = orjson.loads((await flush_cache(r.registry, r.fetcher)(EXCHANGE)).body)
+    assert body["successful"] == NAMES[:1]
+    assert [one["worker"] for one in body["failed"]] == NAMES[1:]
+
+
+async def test_ranks_are_asked_once_for_their_loads() -> None:
+    r = Ranks()
+    used = [{"dp_rank": n, "num_used_tokens": n + 1, "num_waiting_reqs": 0} for n in range(3)]
+    r.fetcher.set("http://r:1", LOADS_PATH, 200, {"loads": used})
+    answer = await Loads(r.registry, LoadSources(r.registry, r.fetcher)).handle(EXCHANGE)
+    entries = orjson.loads(answer.body)["workers"]
+    assert [entry["worker"] for entry in entries] == NAMES
+    assert [entry["load"] for entry in entries] == [-1, 1, 2, 3]
+    assert [asked.url for asked in r.fetcher.asked if asked.path == LOADS_PATH].count(BOTH[0]) == 1
+
+
+async def test_ranks_have_one_exposition() -> None:
+    r = Ranks()
+    r.fetcher.set("http://r:1", "/metrics", 200, b"# TYPE vllm:running gauge\nvllm:running 3\n")
+    r.fetcher.set("http://w0:1", "/metrics", 404)
+    metrics = EngineMetrics(r.registry, r.fetcher, SteppedClock())
+    answer = await metrics.handle(EXCHANGE)
+    assert answer.body.count(b'worker_addr="http://r:1"') == 1
+    assert b"@" not in answer.body
+    assert r.asked() == BOTH
+    await metrics.close()
+
+
+@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("DELETE", ""), ("POST", "/cancel")])
+async def test_ranks_have_the_same_stored_responses(method: str, suffix: str) -> None:
+    r = Ranks()
+    path = f"/v1/responses/resp_1{suffix}"
+    r.fetcher.set("http://w0:1", path, 404)
+    r.fetcher.set("http://r:1", path, 200, {"id": "resp_1"})
+    exchange: Any = FakeExchange(params={"response_id": "resp_1"})
+    answer = await fan_out(r.registry, r.fetcher, method, suffix)(exchange)  # type: ignore[arg-type]
+    assert (answer.status, orjson.loads(answer.body)) == (200, {"id": "resp_1"})
+    assert r.asked() == BOTH

@@ -55,6 +55,22 @@ async def test_new_name_first_then_the_old_one_remembered() -> None:
     assert w.info._known == {}
 
 
+async def test_a_rank_is_asked_at_its_address() -> None:
+    # Trap 19.
+    w = World()
+    w.registry.remove(w.worker.id)
+    rank = Worker(URL, dp_rank=3, api_key="k")
+    w.registry.add(rank)
+    w.registry.set_status(rank, WorkerStatus.READY)
+    for path in ("/model_info", "/server_info", "/health_generate"):
+        w.fetcher.set(URL, path, 200, {})
+    assert (await w.info.model_info(exchange())).status == 200  # type: ignore[arg-type]
+    assert (await w.info.server_info(exchange())).status == 200  # type: ignore[arg-type]
+    assert (await w.generate.handle(exchange())).status == 200  # type: ignore[arg-type]
+    assert {asked.url for asked in w.fetcher.asked} == {URL}
+    assert {asked.headers[b"authorization"] for asked in w.fetcher.asked} == {b"Bearer k"}
+
+
 async def test_everything_for_the_trusted() -> None:
     w = World()
     body = b'{"server_args": {"api_key": "secret"},  "version":"1"}'

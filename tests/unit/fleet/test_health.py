@@ -3,67 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from smg.fleet.health import MAX_PROBES, HealthMonitor
-from smg.fleet.settings import FleetSettings
-from smg.workers import ModelCard, Worker, WorkerRegistry, WorkerStatus
-from tests.doubles.clock import SteppedClock
-from tests.doubles.fetcher import FakeFetcher
-
-URL = "http://w:1"
-
-
-def status(worker: Worker) -> str:
-    return worker.status.value
-
-
-class World:
-    """A monitor over one registry."""
-
-    def __init__(self, settings: FleetSettings) -> None:
-        self.clock = SteppedClock()
-        self.fetcher = FakeFetcher()
-        self.registry = WorkerRegistry()
-        self.recovered: list[Worker] = []
-        self.results: list[bool] = []
-        self.monitor = HealthMonitor(
-            self.registry,
-            self.fetcher,
-            settings,
-            self.clock,
-            recovered=self.on_recovered,
-            checked=lambda worker, healthy: self.results.append(healthy),
-        )
-
-    async def on_recovered(self, worker: Worker) -> None:
-        self.recovered.append(worker)
-
-    def add(self, url: str = URL, status: WorkerStatus = WorkerStatus.READY) -> Worker:
-        worker = Worker(url, models=[ModelCard("m")], api_key="k")
-        self.registry.add(worker)
-        self.registry.set_status(worker, status)
-        self.fetcher.set(url, "/health", 200)
-        return worker
-
-    @property
-    def probes(self) -> int:
-        return len(self.fetcher.asked)
-
-
-@asynccontextmanager
-async def world(**settings: object) -> AsyncIterator[World]:
-    made = World(FleetSettings(**settings))  # type: ignore[arg-type]
-    made.monitor.start()
-    try:
-        yield made
-    finally:
-        await made.monitor.close()
-    assert made.clock.planned == 0
-    assert made.fetcher.in_flight == 0
+from smg.fleet.health import MAX_PROBES
+from smg.workers import Worker, WorkerStatus
+from tests.doubles.health import URL, status, world
 
 
 async def test_immediately_and_then_every_interval() -> None:
@@ -241,9 +186,61 @@ async def test_closing_with_probes_under_way() -> None:
     assert status(worker) == "ready"
 
 
-async def test_switched_off() -> None:
+async def test_switched_off_workers_are_made_ready_and_never_asked() -> None:
     async with world(check_health=False) as w:
         worker = w.add()
+        pending = w.add("http://p:1", WorkerStatus.PENDING)
+        leaving = w.add("http://l:1", WorkerStatus.DRAINING)
         await w.clock.advance(600)
         w.monitor.note_traffic_failure(worker)
+        await w.clock.advance(600)
         assert w.probes == 0
+        assert [status(x) for x in (worker, pending, leaving)] == ["ready", "ready", "draining"]
+
+
+async def test_pending_that_flaps_is_given_up_after_thirty_probes() -> None:
+    async with world() as w:
+        worker = w.add(status=WorkerStatus.PENDING)
+        for number in range(30):
+            assert status(worker) == "pending"
+            w.fetcher.set(URL, "/health", 503 if number % 2 else 200)
+            await w.clock.advance(5 if number else 0)
+        assert (w.probes, status(worker)) == (30, "failed")
+
+
+async def test_a_change_of_status_by_others_starts_the_count_anew() -> None:
+    async with world() as w:
+        worker = w.add(status=WorkerStatus.NOT_READY)
+        w.fetcher.down(URL)
+        await w.clock.advance(5)
+        w.registry.set_status(worker, WorkerStatus.READY)  # by its registration
+        await w.clock.advance(10)
+        assert (w.probes, status(worker)) == (4, "ready")
+        await w.clock.advance(5)
+        assert (w.probes, status(worker)) == (5, "not_ready")
+
+
+async def test_a_failed_worker_is_handed_over_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with world(removes=True, failure_threshold=1) as w:
+        worker = w.add()
+        w.fetcher.set(URL, "/health", 503)
+        await w.clock.advance(10)
+        assert (status(worker), w.given_up) == ("not_ready", [])
+        await w.clock.advance(5)
+        assert (status(worker), w.given_up) == ("failed", [worker])
+        (line,) = [text for text in caplog.messages if "removed" in text]
+        assert line.startswith(f"worker {URL} failed its health check: /health answered 503")
+        await w.clock.advance(600)
+        assert w.given_up == [worker]
+
+
+async def test_whoever_removes_may_do_it_at_once() -> None:
+    async with world(removes=True, failure_threshold=1) as w:
+        w.removes_at_once = True
+        worker = w.add()
+        w.fetcher.down(URL)
+        await w.clock.advance(15)
+        assert w.given_up == [worker]
+        assert w.registry.all() == ()
+        await w.clock.advance(600)
+        assert w.probes == 4

@@ -138,3 +138,43 @@ async def test_redirects_are_not_followed_and_slow_steps_share_a_limit() -> None
     assert facts.problem == "/v1/models answered 302"
     assert {asked.url for asked in fetcher.asked} == {URL}
     assert all(0 < asked.timeout <= 10 for asked in fetcher.asked)
+
+
+def entry(model: str, **more: Any) -> dict[str, Any]:
+    return {"id": model, "owned_by": "vllm", "parent": None, **more}
+
+
+async def test_adapters_follow_their_model() -> None:
+    fetcher = FakeFetcher()
+    entries = [
+        entry("sql", root="/loras/sql", parent="base"),
+        entry("base", root="/models/base", max_model_len=4096),
+        entry("fr", root="/loras/fr", parent="/models/base", max_model_len=512),
+        entry("sql", root="/loras/again", parent="base"),
+        entry("base", parent="base"),
+        entry("other", root="/models/other"),
+        entry("stray", root="/loras/stray", parent="other"),
+        entry("odd", parent=7),
+    ]
+    fetcher.set(URL, "/v1/models", 200, {"data": entries})
+    facts = await learn(fetcher)
+    assert facts.card == ModelCard("base", root="/models/base", context_length=4096)
+    assert [card.id for card in facts.cards] == ["base", "sql", "fr"]
+    assert all(card.parent == "base" for card in facts.cards[1:])
+    assert facts.cards[1].context_length == 4096
+    assert facts.cards[2] == ModelCard("fr", root="/loras/fr", parent="base", context_length=512)
+
+
+async def test_an_engines_further_names_of_its_model_are_aliases() -> None:
+    fetcher = FakeFetcher()
+    names = [entry(name, root="/m") for name in ("m", "m-latest", "m")]
+    names.append(entry("lora", root="/l", parent="m-latest"))
+    fetcher.set(URL, "/v1/models", 200, {"data": names})
+    facts = await learn(fetcher)
+    assert facts.cards == (
+        ModelCard("m", ("m-latest",), root="/m"),
+        ModelCard("lora", root="/l", parent="m"),
+    )
+    # Without a root nobody knows that two names are one model: the first is served.
+    fetcher.set(URL, "/v1/models", 200, {"data": [entry("a"), entry("b")]})
+    assert (await learn(fetcher)).cards == (ModelCard("a"),)

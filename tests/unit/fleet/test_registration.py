@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from smg.core.errors import BadReply, UpstreamTimeout
+from smg.fleet.jobs import JobQueue
 from smg.fleet.registration import Registration
+from smg.fleet.service import WorkerService
 from smg.fleet.settings import FleetSettings
 from smg.workers import WorkerRegistry, WorkerStatus
 from tests.doubles.clock import SteppedClock
@@ -26,6 +28,10 @@ class World:
         self.fetcher = FakeFetcher()
         self.registry = WorkerRegistry()
         self.registration = Registration(self.registry, self.fetcher, settings, self.clock)
+        self.jobs = JobQueue(self.clock)
+        self.service = WorkerService(
+            self.registry, self.registration, self.jobs, settings, self.clock
+        )
 
     def up(self, url: str = URL, model: str = "m") -> None:
         self.fetcher.set(url, "/health", 200)
@@ -59,13 +65,13 @@ async def world(**settings: object) -> AsyncIterator[World]:
     try:
         yield made
     finally:
-        await made.registration.close()
+        await made.jobs.close()
 
 
 async def test_a_worker_that_is_up_is_ready_at_once() -> None:
     async with world(api_key="k") as w:
         w.up()
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.settle()
         (worker,) = w.registry.all()
         assert worker.status is WorkerStatus.READY
@@ -76,7 +82,7 @@ async def test_a_worker_that_is_up_is_ready_at_once() -> None:
 
 async def test_tries_after_1_2_4_seconds_up_to_the_interval() -> None:
     async with world(startup_interval=10) as w:
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.advance(45)
         assert w.seconds("/health") == [0, 1, 3, 7, 15, 25, 35, 45]
         assert len(w.registry) == 0
@@ -88,7 +94,7 @@ async def test_tries_after_1_2_4_seconds_up_to_the_interval() -> None:
 async def test_after_the_limit_one_try_a_minute_for_ever(caplog: pytest.LogCaptureFixture) -> None:
     async with world(startup_timeout=20, startup_interval=8) as w:
         with caplog.at_level(logging.WARNING):
-            w.registration.start([URL])
+            w.service.start([URL])
             await w.clock.advance(150)
         assert w.seconds("/health") == [0, 1, 3, 7, 15, 20, 80, 140]
         assert "did not come up within 20 s" in caplog.text
@@ -101,7 +107,7 @@ async def test_after_the_limit_one_try_a_minute_for_ever(caplog: pytest.LogCaptu
 async def test_delay_before_the_first_probe() -> None:
     async with world(startup_delay=30) as w:
         w.up()
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.advance(29)
         assert w.times == []
         await w.clock.advance(1)
@@ -110,7 +116,7 @@ async def test_delay_before_the_first_probe() -> None:
 
 async def test_each_reason_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     async with world(startup_interval=1) as w:
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.settle()
         for answer in (
             302,
@@ -135,7 +141,7 @@ async def test_a_worker_without_models_serves_the_wildcard(
     async with world() as w:
         w.fetcher.set(URL, "/health", 200)
         w.fetcher.set(URL, "/v1/models", 200, {"data": []})
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.settle()
         (worker,) = w.registry.all()
         assert worker.model_ids == ("unknown",)
@@ -147,7 +153,7 @@ async def test_own_health_route_and_no_redirects() -> None:
     async with world(health_endpoint="/ping") as w:
         w.serve(URL, "m")
         w.fetcher.set(URL, "/ping", 204)
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.settle()
         assert len(w.registry) == 1
         assert "/health" not in w.fetcher.paths()
@@ -156,7 +162,7 @@ async def test_own_health_route_and_no_redirects() -> None:
 async def test_two_spellings_are_one_worker(caplog: pytest.LogCaptureFixture) -> None:
     async with world() as w:
         w.up()
-        w.registration.start([URL, "http://W:1/v1/"])
+        w.service.start([URL, "http://W:1/v1/"])
         await w.clock.settle()
         assert len(w.registry) == 1
         assert "given twice" in caplog.text
@@ -165,7 +171,7 @@ async def test_two_spellings_are_one_worker(caplog: pytest.LogCaptureFixture) ->
 async def test_an_address_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
     async with world() as w:
         w.up()
-        w.registration.start(["http://", URL])
+        w.service.start(["http://", URL])
         await w.clock.settle()
         assert len(w.registry) == 1
         assert "has no host" in caplog.text
@@ -173,7 +179,7 @@ async def test_an_address_that_is_none(caplog: pytest.LogCaptureFixture) -> None
 
 async def test_without_health_checks_a_worker_is_ready_before_it_answers() -> None:
     async with world(check_health=False) as w:
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.advance(2)
         (worker,) = w.registry.all()
         assert worker.status is WorkerStatus.READY
@@ -188,7 +194,7 @@ async def test_without_health_checks_a_worker_is_ready_before_it_answers() -> No
 async def test_models_are_learnt_anew() -> None:
     async with world() as w:
         w.up()
-        w.registration.start([URL])
+        w.service.start([URL])
         await w.clock.settle()
         (worker,) = w.registry.all()
         w.serve(URL, "other")
@@ -202,7 +208,7 @@ async def test_models_are_learnt_anew() -> None:
 async def test_a_slow_worker_delays_nobody_and_close_leaves_nothing() -> None:
     async with world() as w:
         w.up("http://b:1")
-        w.registration.start(["http://a:1", "http://b:1"])
+        w.service.start(["http://a:1", "http://b:1"])
         await w.clock.settle()
         assert [worker.url for worker in w.registry.all()] == ["http://b:1"]
     assert w.clock.planned == 0

@@ -39,7 +39,22 @@ def test_a_failed_worker_comes_back_like_any_other() -> None:
 
 def test_pending_counts_probes_in_total_even_when_flapping() -> None:
     assert run(PENDING, "++") == ["pending", "ready"]
-    assert run(PENDING, "+-" * 15)[-2:] == ["pending", "failed"]
+    assert run(PENDING, "+-" * 15) == ["pending"] * 29 + ["failed"]
+    assert run(PENDING, "-" * 10, failures=1)[-2:] == ["pending", "failed"]
+
+
+def test_not_ready_counts_failures_in_a_row_only() -> None:
+    assert run(NOT_READY, "--------+-")[-1] == "not_ready"
+    assert run(NOT_READY, "-" * 9)[-2:] == ["not_ready", "failed"]
+
+
+def test_thresholds_may_change_between_results() -> None:
+    verdict = Verdict(3, 2)
+    assert verdict.judge(READY, False) is READY
+    verdict.failure_threshold = 2
+    assert verdict.judge(READY, False) is NOT_READY
+    verdict.success_threshold = 1
+    assert verdict.judge(NOT_READY, True) is READY
 
 
 def test_draining_is_left_alone() -> None:

@@ -37,6 +37,19 @@ EXPECTED = {
     "smg_worker_connections_active": ("gauge", ("worker_type", "connection_mode")),
     "smg_worker_requests_active": ("gauge", ("worker",)),
     "smg_worker_health": ("gauge", ("worker",)),
+    "smg_worker_retries_total": ("counter", ("worker_type", "endpoint")),
+    "smg_worker_retries_exhausted_total": ("counter", ("worker_type", "endpoint")),
+    "smg_worker_retries_suppressed_total": ("counter", ("worker_type", "endpoint")),
+    "smg_worker_retry_backoff_seconds": ("histogram", ("attempt",)),
+    "smg_http_rate_limit_total": ("counter", ("result",)),
+    "smg_admission_queue_depth": ("gauge", ()),
+    "smg_admission_queue_rejected_total": ("counter", ("reason",)),
+    "smg_admission_inflight": ("gauge", ()),
+    "smg_worker_cb_state": ("gauge", ("worker",)),
+    "smg_worker_cb_transitions_total": ("counter", ("worker", "from", "to")),
+    "smg_worker_cb_outcomes_total": ("counter", ("worker", "outcome")),
+    "smg_worker_cb_consecutive_failures": ("gauge", ("worker",)),
+    "smg_worker_cb_consecutive_successes": ("gauge", ("worker",)),
     "smg_worker_health_checks_total": ("counter", ("worker_type", "result")),
     "smg_worker_selection_total": (
         "counter",
@@ -67,6 +80,10 @@ EXPECTED = {
     "smg_event_loop_delay_seconds": ("histogram", ()),
     "smg_event_loop_stalls_total": ("counter", ()),
     "smg_event_loop_tasks": ("gauge", ()),
+    "smg_loop_stalls_total": ("counter", ()),
+    "smg_loop_stall_max_seconds": ("gauge", ()),
+    "smg_config_reloads_total": ("counter", ("result",)),
+    "smg_config_last_reload_successful": ("gauge", ()),
 }
 
 

@@ -142,6 +142,40 @@ def test_toggling_debug(start: Start, out: io.StringIO):
     ]
 
 
+def test_another_level_while_it_runs(start: Start, out: io.StringIO):
+    handle = start("warn")
+    access = AccessLog(handle)
+    handle.set_level("info")
+    seen = [access.enabled_info]
+    log.info("one")
+    handle.set_level("error")
+    seen.append(access.enabled_info)
+    assert seen == [True, False]
+    log.warning("hidden")
+    handle.flush()
+    assert [line.rpartition(": ")[2] for line in lines(out)] == ["one"]
+
+
+def test_another_level_keeps_the_switch_to_debug(start: Start):
+    handle = start("warn")
+    handle.toggle_debug()
+    handle.set_level("error")
+    assert log.isEnabledFor(logging.DEBUG)
+    handle.toggle_debug()
+    assert not log.isEnabledFor(logging.WARNING)
+    handle.set_level("debug")
+    handle.toggle_debug()
+    handle.toggle_debug()
+    assert log.isEnabledFor(logging.DEBUG)
+
+
+def test_a_filter_in_the_environment_stays_in_force(start: Start):
+    handle = start("info", environ={"SMG_LOG": "smg=error"})
+    assert handle.filtered
+    handle.set_level("debug")
+    assert not log.isEnabledFor(logging.WARNING)
+
+
 def test_secrets(start: Start, out: io.StringIO):
     handle = start()
     handle.redact("sk-secret")
@@ -168,6 +202,36 @@ def test_files_by_day(start: Start, out: io.StringIO, tmp_path: Path):
     ]
     assert texts == [["0"], ["86400", "86399"], ["172800"]]
     assert "\x1b" not in files[0].read_text()
+
+
+def test_a_file_that_was_moved_away_is_opened_anew(start: Start, tmp_path: Path):
+    handle = start(directory=tmp_path, stream=Terminal())
+    log.info("before")
+    handle.flush()
+    (file,) = tmp_path.iterdir()
+    file.rename(tmp_path / "moved")
+    log.info("still the old one")
+    handle.reopen()
+    handle.flush()
+    log.info("after")
+    handle.close()
+    kept = (tmp_path / "moved").read_text().splitlines()
+    assert [line.rpartition(": ")[2] for line in kept] == ["before", "still the old one"]
+    assert file.read_text().rstrip().endswith("after")
+
+
+def test_a_file_that_cannot_be_opened_anew(start: Start, out: io.StringIO, tmp_path: Path):
+    handle = start(directory=tmp_path / "logs")
+    (file,) = (tmp_path / "logs").iterdir()
+    file.rename(tmp_path / "moved")
+    file.mkdir()  # in the way
+    handle.reopen()
+    handle.flush()
+    log.info("goes on")
+    handle.close()
+    assert "cannot open the log file again" in out.getvalue()
+    assert "goes on" in out.getvalue()
+    assert "goes on" in (tmp_path / "moved").read_text()
 
 
 def test_a_directory_that_cannot_be_made(start: Start, out: io.StringIO, tmp_path: Path):

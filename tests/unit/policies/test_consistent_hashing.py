@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,11 @@ def make(
     api_key: str | None = None,
     metrics: GatewayMetrics | None = None,
 ) -> ConsistentHashing:
-    config = RouterConfig(api_key=api_key)
+    keys: dict[str, Any] = {
+        "tenant_api_key": ("t:hush-t",),
+        "control_plane_api_keys": (("o", "O", "hush-o", "user"),),
+    }
+    config = RouterConfig(api_key=api_key, **(keys if api_key else {}))
     policy = ConsistentHashing(
         PolicyContext(config=config, metrics=metrics, random=random.Random(7))
     )
@@ -87,9 +92,10 @@ def test_what_tells_senders_apart_in_order(api_key: str | None) -> None:
     assert spread((b"x-forwarded-for", b"\xff\xfe"), COOKIE)
 
 
-def test_the_gateways_own_key_is_nobodys_key() -> None:
+@pytest.mark.parametrize("key", [b"hush", b"hush-t", b"hush-o"])
+def test_the_gateways_own_key_is_nobodys_key(key: bytes) -> None:
     policy = make(api_key="hush")
-    own = (b"authorization", b"Bearer hush")
+    own = (b"authorization", b"Bearer " + key)
     assert len({policy.select(WORKERS, View(headers=[own])) for _ in range(40)}) == 4
     expected = policy.select(WORKERS, View(headers=[FORWARDED]))
     assert {policy.select(WORKERS, View(headers=[own, FORWARDED])) for _ in range(20)} == {expected}

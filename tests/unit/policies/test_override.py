@@ -33,6 +33,10 @@ class Wish(Policy):
         self.wish: Worker | None = A
         self.asked = 0
         self.told: list[tuple[str, Worker | None]] = []
+        self.config: RouterConfig | None = None
+
+    def reconfigure(self, config: RouterConfig) -> None:
+        self.config = config
 
     def select(self, workers: Sequence[Worker], view: RoutingView) -> Worker | None:
         self.asked += 1
@@ -235,3 +239,10 @@ def test_every_policy_but_the_keyed_ones_is_wrapped(name: str) -> None:
     policy.worker_removed(first)
     rest = tuple(worker for worker in WORKERS if worker is not first)
     assert policy.select(rest, View("text", key=b"k")) in rest
+
+
+def test_settings_that_change_reach_the_policy_beneath() -> None:
+    policy, wish = make("delegate")
+    config = RouterConfig(api_key="another-key")
+    policy.reconfigure(config)
+    assert wish.config is config

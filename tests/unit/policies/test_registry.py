@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
 from smg.policies.base import Policy, PolicyContext
 from smg.policies.registry import PolicyRegistry, canonical_name, create
@@ -121,3 +122,32 @@ def test_who_reads_load_reports_is_known_by_model() -> None:
     assert (policies.needs_loads, policies.load_aware()) == (True, [("m", "least_load")])
     workers.remove(first.id)
     assert (policies.needs_loads, policies.load_aware()) == (False, [])
+
+
+def test_settings_that_change_reach_every_policy(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[tuple[str, str | None]] = []
+
+    class Hears(Watched):
+        def __init__(self, context: PolicyContext) -> None:
+            super().__init__()
+            self.model = context.model
+            heard.append((self.model, context.config.api_key))
+
+        def reconfigure(self, config: RouterConfig) -> None:
+            if self.model == "bad":
+                raise RuntimeError("a fault of others")
+            heard.append((self.model, config.api_key))
+
+    workers = WorkerRegistry()
+    registry = PolicyRegistry(
+        workers, CONTEXT, default="x", make=lambda name, context: Hears(context)
+    )
+    add(workers, 1, "bad", "good", "late")
+    registry.for_model("bad")
+    registry.for_model("good")
+    heard.clear()
+    registry.reconfigure(RouterConfig(api_key="new"))
+    assert heard == [("good", "new")]
+    assert "model bad keeps its settings" in caplog.text
+    registry.for_model("late")
+    assert heard[-1] == ("late", "new")

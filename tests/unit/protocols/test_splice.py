@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from smg.protocols import CheckedBody
-from smg.protocols.splice import add_field, array_items, edit, member_value, replace_model
+from smg.protocols.splice import (
+    add_field,
+    array_items,
+    edit,
+    member_value,
+    replace_model,
+    set_field,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,7 @@ def test_keys_are_escaped() -> None:
         (b'{"\\u006Dodel":"a"}', b'{"\\u006Dodel":"n"}'),
         # The same key deeper down, in a string, or repeated.
         (b'{"x":{"model":"a"},"model":"a"}', b'{"x":{"model":"a"},"model":"n"}'),
+        (b' { "x" : {"model" : 1.0} , "model" : "a" } ', None),
         (b'{"x":"\\"model\\":1","model":"a"}', b'{"x":"\\"model\\":1","model":"n"}'),
         (b'{"\\"model":"a","model":"a"}', b'{"\\"model":"a","model":"n"}'),
         (b'{"mod\\u0065l":"a","x":{"model":"a"}}', b'{"mod\\u0065l":"n","x":{"model":"a"}}'),
@@ -52,6 +60,21 @@ def test_replace_model(raw: bytes, expected: bytes | None) -> None:
     data = orjson.loads(raw)
     body = CheckedBody(data.get("model", "unknown"), False, data, raw)
     assert replace_model(body, "n") == (expected or raw.replace(b'"a"', b'"n"'))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b' { "a" : 1 }\n', b' { "a" : 1 ,"k":7}\n'),
+        (b"{}", b'{"k":7}'),
+        (b' { "k" : [1, 2] , "a" : 1.0 } ', b' { "k" : 7 , "a" : 1.0 } '),
+        (b'{"a":{"k":1},"k":null}', b'{"a":{"k":1},"k":7}'),
+        (b'{"a":{"k":1}}', b'{"a":{"k":1},"k":7}'),
+        (b'{"k":1,"a":2,"k":3}', b'{"a":2,"k":7}'),
+    ],
+)
+def test_set_field(raw: bytes, expected: bytes) -> None:
+    assert set_field(CheckedBody("m", False, orjson.loads(raw), raw), "k", b"7") == expected
 
 
 def test_edit() -> None:

@@ -51,6 +51,16 @@ def test_headers_and_parameter():
     assert (b"retry-after", b"0") in error_headers(GatewayError("m", retry_after=0))
 
 
+def test_the_key_of_a_messages_client():
+    error = errors.MessagesAuthError("m", cause="secret")
+    assert (error.status, error.code) == (401, "invalid_api_key")
+    assert orjson.loads(error_body(error)) == {
+        "type": "error",
+        "error": {"type": "authentication_error", "message": "m"},
+    }
+    assert error_headers(error) == [(b"x-smg-error-code", b"invalid_api_key")]
+
+
 @pytest.mark.parametrize(
     "error",
     [

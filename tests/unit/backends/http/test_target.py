@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from smg import workers
 from smg.backends.http.series import BackendSeries, error_type
 from smg.backends.http.target import Target, target_of
 from smg.observability.families import GatewayMetrics
@@ -16,7 +17,7 @@ from tests.unit.upstream.fakes import pool
 
 class Worker:
     def __init__(self, url: str, api_key: str | None = None) -> None:
-        self.url = url
+        self.url = self.base_url = url
         self.api_key = api_key
         self.transport: Any = None
 
@@ -48,6 +49,14 @@ def test_lines():
     assert made.request_line("GET", "/health?x=1") == (
         b"GET /base/health?x=1 HTTP/1.1\r\nhost: w:8000\r\n"
     )
+
+
+def test_a_rank_is_reached_at_its_base_url_and_shown_with_its_number():
+    client: Any = Client()
+    made = target_of(workers.Worker("http://w:8000/base", dp_rank=2), client)
+    assert made.routed == b"x-smg-routed-worker-id: http://w:8000/base@2\r\n"
+    assert made.request_line("GET", "/x") == b"GET /base/x HTTP/1.1\r\nhost: w:8000\r\n"
+    assert client.asked == ["http://w:8000/base"]
 
 
 def test_no_key_no_line():

@@ -1,0 +1,153 @@
+"""Which settings can change while the gateway runs, and what each of them touches.
+
+`targets(gateway)` is what `reload.Reloader` asks. Requests in flight keep what they began with. The
+list for people is in docs/guide/configuration.md; a test compares it with what is taken over here.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from smg.app.authorization import Authorization, warn_if_open
+from smg.app.reload import ReloadTarget, changed
+from smg.backends.http import ForwardRules
+from smg.fleet.service import canonical_urls
+from smg.fleet.settings import FleetSettings
+
+if TYPE_CHECKING:
+    from smg.app.build import Gateway
+    from smg.config.settings import RouterConfig
+
+log = logging.getLogger(__name__)
+
+KEYS = (
+    "api_key",
+    "tenant_api_key",
+    "control_plane_api_keys",
+    "disable_audit_logging",
+    "control_plane_audit_enabled",  # has no effect, so any value is in force
+)
+FLEET = (
+    "disable_health_check",
+    "health_check_endpoint",
+    "health_check_interval_secs",
+    "health_check_timeout_secs",
+    "health_failure_threshold",
+    "health_success_threshold",
+    "worker_startup_check_interval",
+    "worker_startup_delay",
+    "worker_startup_timeout_secs",
+    "drain_settle_secs",
+)
+
+
+def targets(gateway: Gateway) -> list[ReloadTarget]:
+    """What a started gateway can take over, in the order it is done."""
+    steps: Sequence[Callable[[Gateway, RouterConfig, RouterConfig], list[str]]] = (
+        log_level,
+        keys,
+        forwarded_headers,
+        origins,
+        fleet,
+        workers,
+        grace,
+    )
+    return [functools.partial(step, gateway) for step in steps]
+
+
+def guard_of(config: RouterConfig, before: Authorization | None = None) -> Authorization | None:
+    """Who asks for keys; the audit log of the one `before` goes on."""
+    return Authorization.from_config(config, None if before is None else before.trail)
+
+
+def forward_rules(config: RouterConfig, guard: Authorization | None) -> ForwardRules:
+    """Which request headers workers see."""
+    return ForwardRules(
+        config.forward_request_headers,
+        consumes_credentials=guard is not None and guard.access.data_keys is not None,
+    )
+
+
+def log_level(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """The level of our own loggers."""
+    names = changed(old, new, ("log_level",))
+    handle = gateway.log_handle
+    if names and handle is not None:
+        handle.set_level(new.log_level)
+        if handle.filtered:
+            log.info("--log-level has no effect: the environment has a filter")
+    return names
+
+
+def keys(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """Who may do what; and the key that start-up workers are shown, which is the gateway's own."""
+    names = changed(old, new, KEYS)
+    if not names:
+        return []
+    if gateway.log_handle is not None:
+        gateway.log_handle.redact(*new.secrets)
+    config = replace(old, **{name: getattr(new, name) for name in names})
+    guard = guard_of(config, gateway.guard)  # raises before anything is touched
+    gateway.guard = guard
+    gateway.server.authorize = None if guard is None else guard.authorize
+    gateway.server_log.follow(None if guard is None else guard.trail)
+    gateway.backend.forward = forward_rules(config, guard)
+    gateway.policies.reconfigure(config)
+    warn_if_open(guard, gateway.addresses)
+    if old.api_key != new.api_key:
+        _configure_fleet(gateway, config)
+        gateway.workers.rekey(old.worker_urls, old.api_key)
+    return names
+
+
+def forwarded_headers(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """Which further request headers workers see."""
+    names = changed(old, new, ("forward_request_headers",))
+    if names:
+        gateway.backend.forward = forward_rules(new, gateway.guard)
+    return names
+
+
+def origins(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """Whose web pages may read our answers."""
+    names = changed(old, new, ("cors_allowed_origins",))
+    if names:
+        gateway.server.allow_origins(tuple(map(str.encode, new.cors_allowed_origins)))
+    return names
+
+
+def fleet(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """How workers are checked, started and removed."""
+    names = changed(old, new, FLEET)
+    if names:
+        _configure_fleet(gateway, new)
+    return names
+
+
+def workers(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """Workers that are named: new ones are registered, others drained and removed, by the job
+    queue. Workers that came by the API are left alone.
+    """
+    names = changed(old, new, ("worker_urls",))
+    if names:
+        before, after = canonical_urls(old.worker_urls), canonical_urls(new.worker_urls)
+        gateway.workers.withdraw(url for url in before if url not in after)
+        gateway.workers.start(url for url in after if url not in before)
+    return names
+
+
+def grace(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """How long a drain may take: read when it begins."""
+    return changed(old, new, ("shutdown_grace_period_secs",))
+
+
+def _configure_fleet(gateway: Gateway, config: RouterConfig) -> None:
+    # Ranks that are registered already would not fit another way of registering them.
+    settings = replace(FleetSettings.from_config(config), dp_aware=gateway.config.dp_aware)
+    gateway.registration.configure(settings)
+    gateway.workers.configure(settings)
+    gateway.health.configure(settings)

@@ -1,0 +1,114 @@
+"""What every parser takes and gives: text in pieces, deltas out.
+
+A parser is private to one choice of one request. However the same text is cut into pieces, the
+deltas join to the same content, reasoning and calls; bad text never raises and is never lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(slots=True)
+class Content:
+    """Text of the answer."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class Reasoning:
+    """Text that the model thought and did not say."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class CallStart:
+    """A tool call is announced: the first delta of a call. `index` counts from 0 without gaps."""
+
+    index: int
+    id: str
+    name: str
+
+    def openai(self) -> dict[str, Any]:
+        """The item of `delta.tool_calls`."""
+        function = {"name": self.name, "arguments": ""}
+        return {"index": self.index, "id": self.id, "type": "function", "function": function}
+
+
+@dataclass(slots=True)
+class CallArguments:
+    """More of the argument text of the call `index`; all of it joined is one JSON value."""
+
+    index: int
+    text: str
+
+    def openai(self) -> dict[str, Any]:
+        """The item of `delta.tool_calls`."""
+        return {"index": self.index, "function": {"arguments": self.text}}
+
+
+Delta = Content | Reasoning | CallStart | CallArguments
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call put together; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Parsed:
+    """A whole text, parsed.
+
+    `before` is the part of `content` in front of the first call: some endpoints show only that.
+    """
+
+    content: str = ""
+    reasoning: str = ""
+    calls: list[Call] = field(default_factory=list)
+    before: str = ""
+
+
+class Parser(Protocol):
+    """What the pipeline holds."""
+
+    def feed(self, text: str) -> list[Delta]:
+        """Takes the next piece of text; gives what is certain by now."""
+        ...
+
+    def finish(self) -> list[Delta]:
+        """No text will follow: gives what was kept back. Called once, at the end."""
+        ...
+
+
+def joined(deltas: list[Delta]) -> Parsed:
+    """What a client has who put all deltas together."""
+    content: list[str] = []
+    reasoning: list[str] = []
+    arguments: list[list[str]] = []
+    parsed = Parsed()
+    for delta in deltas:
+        if isinstance(delta, Content):
+            content.append(delta.text)
+        elif isinstance(delta, Reasoning):
+            reasoning.append(delta.text)
+        elif isinstance(delta, CallStart):
+            if not parsed.calls:
+                parsed.before = "".join(content)
+            parsed.calls.append(Call(delta.id, delta.name))
+            arguments.append([])
+        else:
+            arguments[delta.index].append(delta.text)
+    parsed.content = "".join(content)
+    parsed.reasoning = "".join(reasoning)
+    if not parsed.calls:
+        parsed.before = parsed.content
+    for call, pieces in zip(parsed.calls, arguments, strict=True):
+        call.arguments = "".join(pieces)
+    return parsed

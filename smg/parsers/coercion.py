@@ -1,0 +1,121 @@
+"""From the text of an XML-style parameter to a JSON value, with the schema's help.
+
+Results are JSON text. What cannot be read as the declared type is guessed (`infer_*`), what cannot
+be guessed is a string.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+Infer = Callable[[str], str]
+
+_WORDS = {"true": "true", "True": "true", "false": "false", "False": "false"}
+_NULLS = {"null": "null", "None": "null"}
+
+
+def json_text(raw: str) -> str | None:
+    """`raw` as compact JSON; None if it is no JSON, not finite, or nested too deep."""
+    try:
+        return dump(json.loads(raw, parse_constant=_refuse, parse_float=_finite))
+    except (ValueError, RecursionError):
+        return None
+
+
+def dump(value: Any) -> str:
+    """Compact JSON, characters beyond ASCII as they are. RecursionError if nested too deep."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def quoted(raw: str) -> str:
+    """`raw` as a JSON string."""
+    return json.dumps(raw, ensure_ascii=False)
+
+
+def escaped(raw: str) -> str:
+    """The inside of `quoted`."""
+    return json.dumps(raw, ensure_ascii=False)[1:-1]
+
+
+def coerce(raw: str, declared: str | None, infer: Infer) -> str:
+    """`raw` as the schema declares it, else as `infer` guesses."""
+    value: str | None = None
+    trimmed = raw.strip()
+    if declared == "string":
+        if trimmed.startswith('"'):
+            value = json_text(trimmed)
+            if value is not None and value.startswith('"'):
+                return value
+        return quoted(raw)
+    if declared == "integer":
+        value = _integer(trimmed)
+    elif declared == "number":
+        value = json_text(trimmed)
+        if value is not None and value[0] not in "-0123456789":
+            value = None
+    elif declared == "boolean":
+        value = _WORDS.get(trimmed)
+    elif declared in ("object", "array"):
+        value = json_text(trimmed)
+        if value is not None and value[0] not in "{[":
+            value = None
+    return infer(raw) if value is None else value
+
+
+def infer_json(raw: str) -> str:
+    """JSON, or a word or number as Python writes it."""
+    trimmed = raw.strip()
+    return json_text(trimmed) or infer_scalar(trimmed)
+
+
+def infer_scalar(raw: str) -> str:
+    """A word or number as JSON or Python write it."""
+    trimmed = raw.strip()
+    return _WORDS.get(trimmed) or _NULLS.get(trimmed) or _number(trimmed) or quoted(raw)
+
+
+def infer_bracketed(raw: str) -> str:
+    """JSON if it begins like an object or array, else a word or number."""
+    if raw.lstrip()[:1] in ("{", "["):
+        return json_text(raw) or quoted(raw)
+    return infer_scalar(raw)
+
+
+def _integer(trimmed: str) -> str | None:
+    try:
+        value = int(trimmed) if _numeric(trimmed) else None
+    except ValueError:
+        return None
+    return None if value is None or not -(2**63) <= value < 2**63 else str(value)
+
+
+def _number(trimmed: str) -> str | None:
+    if not _numeric(trimmed):
+        return None
+    try:
+        return str(int(trimmed))
+    except ValueError:
+        pass
+    try:
+        return repr(_finite(trimmed))
+    except ValueError:
+        return None
+
+
+def _numeric(trimmed: str) -> bool:
+    """Keeps out what Python's `int` and `float` read and a model does not mean: 1_0, inf, nan."""
+    return trimmed.isascii() and trimmed[:1] in "+-.0123456789" and "_" not in trimmed
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)

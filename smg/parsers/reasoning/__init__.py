@@ -1,0 +1,1 @@
+"""Reasoning parsers: one family of formats per module."""

@@ -52,5 +52,8 @@ def sim_stack() -> Iterator[Any]:
     """
     from tests.doubles.gateway import GatewayProcess
 
-    with GatewayProcess("serve", "--backend", "sim", "--data-parallel-size", "2") as process:
+    # The tests that share it make workers fail on purpose: nobody may be the worse for it later.
+    unmoved = ("--router-disable-circuit-breaker", "--router-disable-retries")
+    command = ("serve", "--backend", "sim", "--data-parallel-size", "2", *unmoved)
+    with GatewayProcess(*command) as process:
         yield process

@@ -285,11 +285,21 @@ def run_gateway(
     return run(config, on_ready=on_ready, on_signal=on_signal, reload=reload)
 
 
+class _Stderr(logging.Handler):
+    """Writes to what is stderr now, not to what it was when the first command was run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
 def set_up_logging() -> None:
     """Our lines on stderr, also before the gateway sets up its own log."""
     if log.handlers:
         return
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -39,21 +39,18 @@ cdef enum:
 # The mean of uncached units per request remembers so many requests.
 cdef double MEAN_OF = 32
 # What a request in flight adds to the queue, in means: its answer is in the way of later prompts too, but less.
-cdef double IN_FLIGHT = 0.75
+cdef double IN_FLIGHT = 0.7
 # A new prompt goes to one of the workers with at most so many requests more than the least loaded.
 cdef double WINDOW = 1
 # In larger fleets than this the search for a free worker goes round and ends at the first that has nothing to do.
 cdef uint32_t EXACT = 256
-# Reading a shared prefix on one more worker costs its length now, and three times that in prompts which the copy
+# Reading a shared prefix on one more worker costs its length now, and four times that in prompts which the copy
 # drives out of that worker's cache.
-cdef double DISPLACEMENT = 3
+cdef double DISPLACEMENT = 4
 # No displacement is charged where there is room: on workers with little traffic compared with the holder. Full price
 # is asked of those that had at least half as many of the recent picks (the last four per worker, decaying).
 cdef double FULL_PRICE_SHARE = 0.5
 cdef double RECENT_PICKS = 4
-# Whoever takes a shared prefix to another worker pays for all who come after. A request with a short rest of its own
-# (at most the mean of such requests) does, and others only when staying would cost so many times as much.
-cdef double PRESSING = 1.3
 
 
 cdef class Placement:
@@ -86,8 +83,6 @@ cdef class Placement:
         self.clock = 0
         self.mean_uncached = 0.0
         self.noted = 0
-        self.mean_rest = 0.0
-        self.branched = 0
         self.uncached = 0
         self.pick = 1
 
@@ -399,11 +394,8 @@ cdef class Placement:
                 best = cost
                 holder = other
                 kept[0] = self.tree.path[k].units
-        self.branched += 1
-        self.mean_rest += (whole - most - self.mean_rest) / (self.branched if self.branched < MEAN_OF else MEAN_OF)
         other = self.idlest()
-        cost = self.queue_of(other) + whole + most * self.displacement(other, first)
-        if cost < best and (whole - most <= self.mean_rest or cost * PRESSING < best):
+        if self.queue_of(other) + whole + most * self.displacement(other, first) < best:
             return -1
         return holder
 

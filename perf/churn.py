@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
-import json
 import random
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from perf.processes import (
     NotReady,
     Program,
     Running,
-    exchange,
+    call,
     fetch,
     free_ports,
     running,
@@ -125,15 +124,8 @@ class Fleet:
     problems: Counter[str] = field(default_factory=Counter)
     runs: int = 0
 
-    async def call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        data = b"" if body is None else json.dumps(body).encode()
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n"
-            f"Content-Length: {len(data)}\r\n\r\n"
-        )
-        answer = await exchange(self.gateway.port, head.encode() + data)
-        status = int(answer[9:12])
-        return status, json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")
+    async def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        return await call(self.gateway.port, method, path, body)
 
     async def add(self, port: int) -> None:
         if port not in self.processes:

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from perf.gateways import GATEWAYS
 from perf.processes import (
-    HOST,
     NotReady,
     Program,
     Running,
-    exchange,
+    call,
     free_ports,
     running,
     start,
@@ -45,16 +42,6 @@ def addresses(count: int, ports: list[int]) -> list[str]:
     ]
 
 
-async def call(gateway: Running, method: str, path: str, body: object = None) -> Any:
-    data = b"" if body is None else json.dumps(body).encode()
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n"
-        f"Content-Length: {len(data)}\r\n\r\n"
-    )
-    answer = await exchange(gateway.port, head.encode() + data, timeout=30)
-    return json.loads(answer.partition(b"\r\n\r\n")[2])
-
-
 async def register(gateway: Running, urls: list[str]) -> float:
     """Registers all and waits until all are ready; the seconds it took."""
     loop = asyncio.get_running_loop()
@@ -63,13 +50,13 @@ async def register(gateway: Running, urls: list[str]) -> float:
 
     async def one(url: str) -> None:
         async with slots:
-            answer = await call(gateway, "POST", "/workers", {"url": url})
+            _, answer = await call(gateway.port, "POST", "/workers", {"url": url})
             if answer.get("status") != "accepted":
                 raise NotReady(f"{url}: {answer}")
 
     await asyncio.gather(*(one(url) for url in urls))
     while loop.time() < begun + 120:
-        workers = (await call(gateway, "GET", "/workers"))["workers"]
+        workers = (await call(gateway.port, "GET", "/workers"))[1]["workers"]
         if sum(worker["is_healthy"] for worker in workers) >= len(urls):
             return loop.time() - begun
         await asyncio.sleep(0.2)

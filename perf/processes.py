@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perf.gateways import ROOT, Gateway, Start
 from perf.messages import MODEL, chat_body, request
@@ -108,6 +110,17 @@ async def exchange(port: int, data: bytes, timeout: float = 5.0) -> bytes:
             writer.close()
 
     return await asyncio.wait_for(talk(), timeout)
+
+
+async def call(port: int, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    """One request to the admin API: status and decoded JSON (an empty body is `{}`)."""
+    data = b"" if body is None else json.dumps(body).encode()
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
+    answer = await exchange(port, head.encode() + data, timeout=30)
+    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")
 
 
 async def fetch(port: int, path: str, timeout: float = 5.0) -> bytes:

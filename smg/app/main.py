@@ -107,7 +107,6 @@ class _Process:
         # again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(10_000)
         service.ready(gateway.readiness, gateway.registry)
         if self._on_ready is not None:
             self._on_ready()

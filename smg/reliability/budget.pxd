@@ -1,4 +1,4 @@
-# C types of budget.py: every request counts in its model's budget.
+# C types of budget.py: every request counts.
 
 cdef class Budget:
     cdef public double share, constant, _slice, _turn

@@ -4,6 +4,7 @@ from smg.backends.http.headers cimport ForwardRules
 from smg.backends.http.lane cimport Lane
 from smg.backends.http.series cimport BackendSeries
 from smg.core.deadlines cimport DeadlineQueue
+from smg.reliability.budget cimport Budget
 
 
 cdef class RelayContext:
@@ -12,7 +13,8 @@ cdef class RelayContext:
     cdef public BackendSeries series
     cdef public Gather gather
     cdef public DeadlineQueue deadlines, first_byte
-    cdef public dict _lanes, _budgets
+    cdef public dict _lanes
+    cdef public Budget budget
     cdef public tuple key_headers
     cdef public bint explain, notes_decisions
 

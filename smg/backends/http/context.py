@@ -79,7 +79,8 @@ class RelayContext:
         self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, late)
         #: how failed attempts are repeated; None: they are not
         self.retry = settings.retry
-        self._budgets: dict[str, Budget] = {}  # by model; of those that are registered
+        #: of all retries, so that an outage is not multiplied
+        self.budget = Budget()
         self.gather = Gather()
         self.watch = StreamWatch(ticker, settings.sse_keepalive, settings.idle_timeout)
         #: by the name that clients say, a model or an alias; emptied whenever the fleet changes
@@ -97,10 +98,7 @@ class RelayContext:
             if group is None:
                 raise model_not_found(model)  # and nothing is kept: such names are without number
             policy = self.policies.for_model(canonical)
-            budget = None
-            if self.retry is not None:
-                budget = self._budgets.setdefault(canonical, Budget())
-            lane = Lane(group, policy, self.series, renames=canonical != model, budget=budget)
+            lane = Lane(group, policy, self.series, renames=canonical != model)
             self._lanes[model] = lane
         return lane
 
@@ -111,6 +109,3 @@ class RelayContext:
     def _fleet_changed(self, event: WorkerEvent) -> None:
         if event.kind != "status":
             self._lanes.clear()
-            for model in event.left:
-                if self.registry.group(model) is None:
-                    self._budgets.pop(model, None)

@@ -118,8 +118,8 @@ class Dispatch:
             series.requests.inc()
             if taken:
                 series.selections.inc()
-        if lane.budget is not None:
-            lane.budget.request(self.exchange.started)
+        if backend.retry is not None:
+            backend.budget.request(self.exchange.started)
         self.exchange.consumer = self  # type: ignore[assignment]  # the subclass is one
         backend.deadlines.add(self)
         if taken:
@@ -304,10 +304,9 @@ class Dispatch:
         tried = self._tried if worker is None else (*self._tried, worker)
         now = perf_counter()
         limit = backend.deadlines.seconds
-        assert lane.budget is not None
         decision = verdict(
             settings,
-            lane.budget,
+            backend.budget,
             now,
             attempts=self._attempts,
             status=status,

@@ -13,7 +13,6 @@ from smg.reliability.breaker import NEVER
 if TYPE_CHECKING:
     from smg.backends.http.series import BackendSeries, RelaySeries
     from smg.policies.base import Policy
-    from smg.reliability.budget import Budget
     from smg.workers.group import ModelGroup
 
 
@@ -29,13 +28,10 @@ class Lane:
         all_series: BackendSeries | None,
         *,
         renames: bool = False,
-        budget: Budget | None = None,
     ) -> None:
         self.group = group
         self.policy = policy
         self.renames = renames
-        #: of the model's retries; None while there are none
-        self.budget = budget
         #: whether the policy wants to hear of a request after its choice
         self.follows = policy.tracks_requests or policy.tracks_first_byte
         self.follows_first_byte = policy.tracks_first_byte

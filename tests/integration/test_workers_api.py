@@ -127,6 +127,19 @@ async def test_a_patch_merges_and_a_partial_put_is_a_patch() -> None:
         assert info["model_id"] == "test-model"
 
 
+async def test_a_put_with_the_same_address_keeps_the_id() -> None:
+    async with RawServer() as worker, Gateway(**FAST) as gateway:
+        worker_id = await add(gateway, worker, labels={"a": "1"}, priority=10)
+        whole = {"url": worker.url + "/", "labels": {"b": "2"}}
+        answer = await send(gateway, "PUT", worker_id, whole)
+        assert (answer.status, answer.json()["worker_id"]) == (202, worker_id)
+        await until(lambda: gateway.registry.get(worker_id).labels.get("b") == "2")
+        info = await show(gateway, worker_id)
+        assert "a" not in info["labels"]  # replaced, not merged
+        assert info["id"] == worker_id
+        assert (await gateway.get("/workers")).json()["total"] == 1
+
+
 async def test_a_put_with_another_address_is_refused() -> None:
     async with RawServer() as worker, Gateway(**FAST) as gateway:
         worker_id = await add(gateway, worker)

@@ -15,6 +15,8 @@ cdef class Placement:
 
     cdef readonly double mean_uncached     # per request with a prompt, of which there were `noted`
     cdef uint64_t noted
+    cdef readonly double mean_rest         # beyond the shared part, per prompt that leaves one; of `branched`
+    cdef uint64_t branched
     cdef readonly uint32_t count           # workers to choose from
     cdef uint32_t* slots                   # theirs
     cdef bint in_a_row                     # they are consecutive numbers

@@ -51,6 +51,10 @@ cdef double DISPLACEMENT = 4
 # is asked of those that had at least half as many of the recent picks (the last four per worker, decaying).
 cdef double FULL_PRICE_SHARE = 0.5
 cdef double RECENT_PICKS = 4
+# Whoever takes a shared prefix to another worker reads it for all who come after. While at most half as many requests
+# are under way as there are workers, the next one comes soon enough, so one with a short rest of its own (at most the
+# mean of such requests) does it, and others only when staying would cost so many times as much.
+cdef double PRESSING = 1.5
 
 
 cdef class Placement:
@@ -83,6 +87,8 @@ cdef class Placement:
         self.clock = 0
         self.mean_uncached = 0.0
         self.noted = 0
+        self.mean_rest = 0.0
+        self.branched = 0
         self.uncached = 0
         self.pick = 1
 
@@ -394,8 +400,11 @@ cdef class Placement:
                 best = cost
                 holder = other
                 kept[0] = self.tree.path[k].units
+        self.branched += 1
+        self.mean_rest += (whole - most - self.mean_rest) / (self.branched if self.branched < MEAN_OF else MEAN_OF)
         other = self.idlest()
-        if self.queue_of(other) + whole + most * self.displacement(other, first) < best:
+        cost = self.queue_of(other) + whole + most * self.displacement(other, first)
+        if cost < best and (whole - most <= self.mean_rest or cost * PRESSING < best or self.total * 2 > self.count):
             return -1
         return holder
 

@@ -205,6 +205,27 @@ def test_a_branch_stays_while_its_holder_is_as_free_as_others() -> None:
     assert world.why == "hit"
 
 
+@pytest.mark.parametrize(
+    ("rest", "waiting", "busy", "chosen"),
+    [
+        (100, 500, 0, 1),  # shorter than the mean: this one takes the prefix to another worker
+        (300, 500, 0, 0),  # longer: the next one may
+        (300, 900, 0, 1),  # unless it would wait too long
+        (300, 500, 3, 1),  # and only while most workers are idle
+    ],
+)
+def test_who_takes_a_shared_prefix_along(rest: int, waiting: int, busy: int, chosen: int) -> None:
+    world = World(6)
+    system = "s" * 400
+    for number in range(200):  # their rests are 200 characters
+        assert world.route(f"{system}{number:04}" + "q" * 196) == 0
+    assert world.route(system + "z" + "q" * waiting, answered=False) == 0
+    world.table.acquire(0)
+    for slot in world.slots[6 - busy :]:
+        world.table.set_load(slot, 1)
+    assert world.route(system + "x" + "q" * rest) == chosen
+
+
 def test_pending_prompts_are_a_queue() -> None:
     world = World(2)
     assert world.route("a" * 9000, answered=False) == 0

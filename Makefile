@@ -7,6 +7,8 @@ VENV ?= .venv
 PORT ?= 8080
 ARGS ?=
 PYTEST_ARGS ?=
+# As many at a time as there are cores; `make test PYTEST_WORKERS=0` for one after the other, in one process.
+PYTEST_WORKERS ?= auto
 SMG_ENGINE_MODEL ?= ../shared/tiny-llama
 
 # The first interpreter that is new enough; `make PYTHON=python3.12 ...` chooses another.
@@ -24,7 +26,7 @@ SOURCES := pyproject.toml setup.py $(wildcard smg/_speedups/*.py smg/_speedups/*
 	$(TYPED) $(TYPED:.pxd=.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt types bench peers docs clean dev test-engine
+.PHONY: help run test check fmt types bench soak peers docs clean dev test-engine
 
 help:
 	@echo 'make run          the gateway over two simulated workers (PORT=8080, ARGS="more flags")'
@@ -32,6 +34,7 @@ help:
 	@echo 'make check        the checks only: style, types, Cython, import directions'
 	@echo 'make fmt          lay the code out, fix what can be fixed'
 	@echo 'make bench        measure cost per request beside other gateways (ARGS="--quick")'
+	@echo 'make soak         half an hour of traffic over failing workers (ARGS="--seconds 300")'
 	@echo 'make peers        install the gateways that make bench compares with'
 	@echo 'make docs         write the reference pages anew from the code'
 	@echo 'make test-engine  the SDK tests against a real vLLM (SMG_ENGINE_URL, or SMG_ENGINE_VENV)'
@@ -76,7 +79,7 @@ run: $(STAMPS)/smg
 # -- Checking -----------------------------------------------------------------------------------------------------
 
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check .
@@ -102,6 +105,9 @@ test-engine: $(STAMPS)/dev
 bench: $(STAMPS)/bench
 	$(BIN)/python -m perf.bench $(ARGS)
 
+soak: $(STAMPS)/bench
+	$(BIN)/python -m perf.soak $(ARGS)
+
 peers:
 	perf/peers.sh
 
@@ -109,6 +115,7 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m smg.config.reference
 	$(BIN)/python -m smg.observability.reference > docs/reference/metrics.md
 	$(BIN)/python -m smg.endpoints.reference > docs/reference/routes.md
+	PYTHONPATH=. $(BIN)/python deploy/monitoring/dashboard.py > deploy/monitoring/grafana-dashboard.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -31,6 +31,18 @@ def ratio(value: float, base: float) -> float:
     return value / base
 
 
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line with the least squares through (x, y); NaN without two different x."""
+    if not points:
+        return math.nan
+    middle_x = sum(x for x, _ in points) / len(points)
+    middle_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - middle_x) ** 2 for x, _ in points)
+    if spread == 0.0:
+        return math.nan
+    return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread
+
+
 @dataclass(frozen=True)
 class Spread:
     """Median with the extremes beside it."""

@@ -34,13 +34,13 @@ def whole(body: bytes, content_type: bytes = b"application/json") -> bytes:
     )
 
 
-def control_answers(worker: str) -> dict[bytes, bytes]:
+def control_answers(worker: str, engine: str) -> dict[bytes, bytes]:
     """Answers by path to the probes of registration, health and load of the gateways measured."""
     card = {
         "id": MODEL,
         "object": "model",
         "created": 1700000000,
-        "owned_by": "perf",
+        "owned_by": engine,
         "root": MODEL,
         "max_model_len": 1048576,
     }
@@ -149,10 +149,10 @@ class PacedStreams:
 class Worker:
     """What all connections of the process share."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, engine: str = "perf") -> None:
         self.loop = loop
         self.chat = whole(chat_answer(name))
-        self.control = control_answers(name)
+        self.control = control_answers(name, engine)
         self.fast = FastStreams(loop)
         self.paced: dict[int, PacedStreams] = {}
 
@@ -238,9 +238,9 @@ class WorkerProtocol(asyncio.Protocol):
         self.transport.write(self.worker.chat)
 
 
-async def serve(host: str, port: int) -> None:
+async def serve(host: str, port: int, engine: str) -> None:
     loop = asyncio.get_running_loop()
-    worker = Worker(loop, f"worker-{port}")
+    worker = Worker(loop, f"worker-{port}", engine)
     server = await loop.create_server(lambda: WorkerProtocol(worker), host, port, backlog=4096)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -257,8 +257,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--engine", default="perf", help="what it says it is: sglang, vllm")
     options = parser.parse_args()
-    uvloop.run(serve(options.host, options.port))
+    uvloop.run(serve(options.host, options.port, options.engine))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ Commands:
   check     check flags and settings file as launch would, then exit
   workers   see and change the workers of a running gateway
   top       watch a running gateway
+  tokenize  show the tokens of a text
+  render    show the prompt that a chat template makes
+  parse     show what parsers make of an answer
 
   -h, --help           show this help and exit
   -V, --version        show the version and exit
@@ -98,12 +101,33 @@ def _top(argv: list[str]) -> int:
     return top(argv)
 
 
+def _tokenize(argv: list[str]) -> int:
+    from smg.offline.tokenize_command import main as tokenize
+
+    return tokenize(argv)
+
+
+def _render(argv: list[str]) -> int:
+    from smg.offline.render_command import main as render
+
+    return render(argv)
+
+
+def _parse(argv: list[str]) -> int:
+    from smg.offline.parse_command import main as parse
+
+    return parse(argv)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "launch": _launch,
     "start": _launch,
     "check": _check,
     "workers": _workers,
     "top": _top,
+    "tokenize": _tokenize,
+    "render": _render,
+    "parse": _parse,
 }
 
 

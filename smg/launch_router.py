@@ -51,6 +51,17 @@ def check(argv: Sequence[str]) -> int:
     loaded = _load(argv, "smg check")
     if isinstance(loaded, int):
         return loaded
+    from smg.app.parser_names import check_parsers
+
+    config = loaded.config
+    try:
+        if config.priority_scheduler_enabled or config.tenant_rate_limit_enabled:
+            from smg.app.limits import read_files
+
+            read_files(config)
+        check_parsers(config)
+    except ConfigError as error:
+        return _complain(error)
     _warn(loaded)
     print("ok")
     return 0
@@ -127,7 +138,7 @@ def _answered(argv: Sequence[str], command: str) -> int | None:
 
 
 def _run(loaded: Loaded, argv: Sequence[str]) -> int:
-    from smg.app import run
+    from smg.app.main import run
     from smg.config.parse import parse
 
     _warn(loaded)

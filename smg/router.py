@@ -95,7 +95,7 @@ class Router:
 
     def start(self) -> None:
         """Serve until shutdown. RuntimeError when the gateway cannot start or ends in failure."""
-        from smg.app import run
+        from smg.app.main import run
 
         try:
             code = run(self.config, reload=self._reload)

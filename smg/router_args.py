@@ -231,6 +231,7 @@ class RouterArgs:
     webrtc_stun_server: str | None = None
     runtime_worker_threads: int | None = None
     cross_region_enabled: bool = False
+    trace_sampling_ratio: float = default("trace-sampling-ratio")
 
     @staticmethod
     def add_cli_args(

@@ -15,6 +15,9 @@ import pytest
 
 from tests.doubles import plain
 
+# A tokenizer that is not there is not looked for on the network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 if os.environ.get("SMG_PLAIN") == "1":
     plain.install()
 

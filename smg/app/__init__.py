@@ -1,7 +1,4 @@
-"""Builds and runs a gateway. `run(config)` blocks until shutdown."""
+"""Builds and runs a gateway: `smg.app.main.run(config)` blocks until shutdown.
 
-from __future__ import annotations
-
-from smg.app.main import run
-
-__all__ = ["run"]
+Nothing is imported here: `smg check` asks modules of this package without an event loop.
+"""

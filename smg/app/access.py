@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from smg.server.exchange import Exchange
     from smg.server.listener import HttpServer
 
-_NEVER = 1000
-
 
 class ServerLog:
     """Sets `server.log_requests` and `server.log_from_status`, and follows level changes.
@@ -29,6 +27,7 @@ class ServerLog:
     ) -> None:
         self._server = server
         self._trail = trail
+        self._from_status = 0
         self._log = AccessLog(handle)
         server.access_log = self
         self._refresh()
@@ -75,8 +74,22 @@ class ServerLog:
             exchange.version,
             exchange.request_id,
             exchange.status,
-            int((perf_counter() - exchange.started) * 1e6),
+            int((perf_counter() - exchange.started) * 1000000),
             exchange.endpoint.probe,
+        )
+
+    def broken(
+        self, exchange: Exchange, error: str, worker: str, cause: BaseException | str | None
+    ) -> None:
+        """The body broke after its head."""
+        self._log.stream_failed(
+            exchange.method,
+            exchange.target,
+            exchange.version,
+            exchange.request_id,
+            error,
+            worker,
+            cause,
         )
 
     def unanswered(self, exchange: Exchange) -> None:

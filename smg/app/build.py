@@ -5,6 +5,7 @@ down (cli 11).
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import socket
@@ -14,17 +15,22 @@ from typing import TYPE_CHECKING
 from smg.app import live
 from smg.app.access import ServerLog
 from smg.app.authorization import Authorization, warn_if_open
+from smg.app.entrance import Entrance
 from smg.app.gauges import Gauges
-from smg.app.limits import admission_of, breaker_settings, retry_settings
+from smg.app.limits import breaker_settings, overload_settings, read_files, retry_settings
+from smg.app.metrics_listener import MetricsListener
+from smg.app.parser_names import check_parsers
 from smg.app.probe_listener import ProbeListener
+from smg.app.tokenizers import Tokenizers
 from smg.backends.http import HttpBackend, RelaySettings
+from smg.backends.http.pd import PairBackend
 from smg.core.deadlines import Ticker
 from smg.core.errors import ConfigError
-from smg.endpoints import fanout, metrics, probes, responses, routes
-from smg.endpoints.admission import Gate
+from smg.endpoints import console, fanout, probes, responses, routes
 from smg.endpoints.engine_metrics import EngineMetrics
 from smg.endpoints.info import HealthGenerate, WorkerInfo
 from smg.endpoints.models import ModelListing
+from smg.endpoints.pair_health import PairHealth
 from smg.endpoints.profile import Profile
 from smg.endpoints.workers import WorkerHandlers
 from smg.fleet.breakers import Breakers
@@ -33,6 +39,7 @@ from smg.fleet.health import HealthMonitor
 from smg.fleet.jobs import JobQueue
 from smg.fleet.load_sources import LoadSources
 from smg.fleet.loads import LoadMonitor
+from smg.fleet.overload import OverloadWatch
 from smg.fleet.readiness import Readiness
 from smg.fleet.registration import Registration
 from smg.fleet.service import WorkerService
@@ -46,15 +53,18 @@ from smg.observability.loop_watchdog import LoopWatchdog
 from smg.observability.metrics import Registry
 from smg.policies.base import PolicyContext
 from smg.policies.registry import PolicyRegistry
-from smg.server import Exchange, HttpServer, ServerSettings
+from smg.server import Exchange, HttpServer, ServerSettings, coroutine_route
 from smg.server.listener import bind
 from smg.upstream import HttpClient, UpstreamSettings
 from smg.version import __version__
 from smg.workers import LoadReports, Worker, WorkerEvent, WorkerRegistry
 
 if TYPE_CHECKING:
-    from smg.app.reload import ReloadTarget
+    from smg.app.reload import ReloadCheck, ReloadTarget
+    from smg.app.tracing import Tracing
     from smg.config.settings import RouterConfig
+    from smg.endpoints.admission import Gate
+    from smg.endpoints.priority import PriorityGate
     from smg.observability.logging import LogHandle
 
 log = logging.getLogger(__name__)
@@ -73,18 +83,27 @@ class Gateway:
         self.metrics_port = 0
         self.probe_port = 0  # of --health-check-port
         self.registry = WorkerRegistry(config.model_alias)
-        self.readiness = Readiness(self.registry)
+        self.readiness = Readiness(
+            self.registry, "prefill_decode" if config.pd_disaggregation else "regular"
+        )
         self.metrics = GatewayMetrics(Registry(), config.prometheus_duration_buckets or None)
         self.server: HttpServer = None  # type: ignore[assignment]
         self.upstream: HttpClient = None  # type: ignore[assignment]
-        self.backend: HttpBackend = None  # type: ignore[assignment]
+        self.backend: HttpBackend | PairBackend = None  # type: ignore[assignment]
         #: who asks clients for keys; None: nobody
         self.guard: Authorization | None = None
         #: numeric, where clients connect
         self.addresses: list[str] = []
         #: what can be taken over while it runs (smg/app/reload.py); further ones may be appended
         self.reload_targets: list[ReloadTarget] = []
+        #: files that settings name (the same)
+        self.reload_checks: list[ReloadCheck] = []
         self._closers: list[Callable[[], Awaitable[None] | None]] = []
+
+    @property
+    def gate(self) -> Gate | PriorityGate | None:
+        """Before the inference routes; None while there is no limit."""
+        return self.entrance.gate
 
     # -- start ------------------------------------------------------------------------------------
 
@@ -94,8 +113,14 @@ class Gateway:
         Raises ConfigError when an address cannot be bound.
         """
         config = self.config
+        self.limit_files = self.read_limit_files = read_files(config)
+        check_parsers(config)
         loop = asyncio.get_running_loop()
+        self.tracing = tracing = self._tracing()
         api, scrape, probe = _bind_all(config)
+        metrics_listener = MetricsListener(scrape, self.metrics.registry)
+        self._closers.append(metrics_listener.close)  # among the last: also a drain is watched
+        self.metrics_port = metrics_listener.port
         probe_listener: ProbeListener | None = None
         if probe:
             probe_listener = ProbeListener(probe, self.readiness)
@@ -119,7 +144,10 @@ class Gateway:
             concurrency=config.job_queue_concurrency,
         )
         self.workers = WorkerService(self.registry, registration, jobs, fleet, loop)
-        breakers = Breakers(self.registry, breaker_settings(config), ticker, self.metrics)
+        self.tokenizers = Tokenizers(config, self.registry, jobs, self.metrics)
+        self.breakers = breakers = Breakers(
+            self.registry, breaker_settings(config), ticker, self.metrics
+        )
         self.health = health = HealthMonitor(
             self.registry,
             self.upstream,
@@ -134,6 +162,10 @@ class Gateway:
             self.registry,
             PolicyContext(config, metrics=self.metrics, reports=reports),
             default=config.policy,
+            roles=config.role_policies,
+        )
+        self.overload = overload = OverloadWatch(
+            self.registry, reports, overload_settings(config), self.metrics
         )
         sources = LoadSources(self.registry, self.upstream)
         loads = LoadMonitor(
@@ -142,13 +174,15 @@ class Gateway:
             reports,
             loop,
             interval=config.load_monitor_interval,
-            needed=lambda: config.engine_metrics or policies.needs_loads,
+            needed=lambda: config.engine_metrics or policies.needs_loads or overload.needed,
             load_aware=policies.load_aware,
             gauges=EngineGauges(self.metrics) if config.engine_metrics else None,
         )
         upkeep = Upkeep(policies.tick, loop, config.eviction_interval)
         self.guard = guard = live.guard_of(config)
-        self.backend = HttpBackend(
+        backend: Callable[..., HttpBackend | PairBackend]
+        backend = PairBackend if config.pd_disaggregation else HttpBackend
+        self.backend = backend(
             registry=self.registry,
             policies=policies,
             client=self.upstream,
@@ -161,17 +195,24 @@ class Gateway:
                 key_headers=tuple(name.encode() for name in config.routing_key_headers),
                 explain=config.explain_routing,
                 retry=retry_settings(config),
+                shed_retry_after=config.load_monitor_interval,
                 needs_model=config.enable_igw,
             ),
             forward=live.forward_rules(config, guard),
             metrics=self.metrics,
             worker_failed=health.note_traffic_failure,
         )
-        admission = admission_of(config)
-        self.gate = None if admission is None else Gate(admission, ticker, self.metrics)
-        if self.gate is not None:
-            self._closers.append(self.gate.close)
-        self.server = HttpServer(
+        self.entrance = Entrance(
+            config,
+            self.limit_files,
+            registry=self.registry,
+            ticker=ticker,
+            metrics=self.metrics,
+            access=lambda: None if self.guard is None else self.guard.access,
+        )
+        self._closers.append(self.entrance.close)
+        server: Callable[..., HttpServer] = HttpServer if tracing is None else tracing.server
+        self.server = server(
             routes.build(self._handlers(sources)),
             _server_settings(config),
             ticker=ticker,
@@ -183,23 +224,21 @@ class Gateway:
         )
         if self.log_handle is not None:
             self.log_handle.subscribe(self.backend.log_level_changed)
-        self.scrape_server = HttpServer(
-            metrics.routes(self.metrics.registry), ServerSettings(), ticker=ticker
-        )
         self._observe(loop)
         self._closers += [
             self.registry.subscribe(self._on_worker_event),
             self.upstream.close,
             breakers.close,
             policies.close,
+            overload.close,
             sources.close,
             loads.close,
             upkeep.close,
             health.close,
+            self.tokenizers.close,
             jobs.close,
         ]
-        await self.scrape_server.listen(sockets=scrape)
-        self.metrics_port = self.scrape_server.port
+        metrics_listener.start()
         if probe_listener is not None:
             probe_listener.start()
             log.info("probes are answered on %s:%d too", config.host, self.probe_port)
@@ -207,20 +246,38 @@ class Gateway:
         loads.start()
         upkeep.start()
         self.workers.start(config.worker_urls)
+        pairs = config.prefill
+        self.workers.start(
+            [url for url, _ in pairs], worker_type="prefill", ports=[port for _, port in pairs]
+        )
+        self.workers.start(config.decode, worker_type="decode")
+        self.tokenizers.start()
         await self.server.listen(sockets=api)
         self.port = self.server.port
         log.info(
             "Router ready: listening on %s:%d, policy %s, %d worker URLs, metrics on %s:%d",
             config.host,
             self.port,
-            config.policy,
-            len(config.worker_urls),
+            ", ".join(f"{role} {policy}" for role, policy in config.role_policies.items())
+            if config.pd_disaggregation
+            else config.policy,
+            len(config.worker_urls) + len(config.prefill) + len(config.decode),
             config.prometheus_host,
             self.metrics_port,
         )
         self.addresses = [sock.getsockname()[0] for sock in api]
         warn_if_open(guard, self.addresses)
         self.reload_targets += live.targets(self)
+        self.reload_checks.append(functools.partial(live.check_files, self))
+
+    def _tracing(self) -> Tracing | None:
+        if not self.config.enable_trace:
+            return None
+        from smg.app.tracing import Tracing
+
+        tracing = Tracing(self.config, self.log_handle)
+        self._closers.append(tracing.close)  # the last one: every span has ended by then
+        return tracing
 
     def _handlers(self, sources: LoadSources) -> routes.Handlers:
         registry, client = self.registry, self.upstream
@@ -230,10 +287,17 @@ class Gateway:
             return self.guard is None or self.guard.trusted(exchange)
 
         listing = ModelListing(registry)
-        info = WorkerInfo(registry, client, trusted)
-        generate = HealthGenerate(registry, client, loop)
+        split = self.config.pd_disaggregation
+        info = WorkerInfo(registry, client, trusted, "prefill" if split else "regular")
+        generate: HealthGenerate | PairHealth = HealthGenerate(registry, client, loop)
+        if split:
+            generate = PairHealth(registry, self.policies, client, loop)
         engine = EngineMetrics(registry, client, loop)
+        console_data = console.ConsoleData(
+            registry, self.readiness, self.metrics, lambda: self.server, loop
+        )
         self._closers += [listing.close, info.close, generate.close, engine.close]
+        self._closers.append(console_data.close)
         return routes.Handlers(
             inference=self._inference,
             readiness=probes.readiness(self.readiness),
@@ -250,13 +314,27 @@ class Gateway:
             response_delete=responses.fan_out(registry, client, "DELETE"),
             response_cancel=responses.fan_out(registry, client, "POST", "/cancel"),
             response_items=responses.fan_out(registry, client, "GET", "/input_items"),
+            tokenize=self._guarded(self.tokenizers.tokenization.tokenize),
+            detokenize=self._guarded(self.tokenizers.tokenization.detokenize),
+            tokenizers=self.tokenizers.handlers,
+            parse=self.tokenizers.parse,
+            console=console.page(),
+            console_data=console_data.handle,
             workers=WorkerHandlers(self.workers),
             profile=Profile(registry, client),
         )
 
     def _inference(self, endpoint: str, path: str) -> routes.Start:
-        start = self.backend.route(endpoint, path)
-        return start if self.gate is None else self.gate.before(start)
+        make = self.backend.route
+        if self.tracing is not None:
+            make = functools.partial(self.tracing.route, self.backend)
+        return self.entrance.guard(functools.partial(make, endpoint, path))
+
+    def _guarded(self, handler: routes.Handler) -> routes.Start:
+        start = coroutine_route(handler)
+        if self.tracing is not None:
+            start = self.tracing.held(start)
+        return self.entrance.guard(lambda _: start)
 
     def _observe(self, loop: asyncio.AbstractEventLoop) -> None:
         self.metrics.set_build_info(__version__, type(loop).__module__.partition(".")[0])
@@ -274,6 +352,8 @@ class Gateway:
 
     def _on_worker_event(self, event: WorkerEvent) -> None:
         worker = event.worker
+        if event.kind == "removed":
+            log.info("worker %s was removed", worker.url)
         # Other ranks of its engine, or workers behind the same port, still use the connections.
         origin = (worker.tls, worker.host, worker.port)
         if event.kind == "removed" and not any(
@@ -304,7 +384,6 @@ class Gateway:
         else:
             log.info("all requests finished")
         await self.server.close(0)
-        await self.scrape_server.close(0)
         for close in reversed(self._closers):
             waiting = close()
             if waiting is not None:

@@ -55,8 +55,7 @@ class Gauges:
         if event.kind == "added":
             self._added(worker)
         elif event.kind == "removed":
-            self._metrics.worker_requests_active.remove(worker.url)
-            self._metrics.worker_health.remove(worker.url)
+            self._metrics.remove_worker(worker.url)
         if event.kind != "status":
             self._count_pools()
 

@@ -1,15 +1,73 @@
-"""From flags to the settings of retries, breakers and admission."""
+"""From flags, and the files they name, to the settings of retries, breakers and limits."""
 
 from __future__ import annotations
 
-from time import perf_counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from smg.reliability.admission import Admission
+from smg.config.files import yaml_file
+from smg.core.errors import ConfigError
+from smg.reliability.classes import SchedulerSettings, scheduler_settings
+from smg.reliability.overload import OverloadSettings
 from smg.reliability.settings import BreakerSettings, RetrySettings
+from smg.reliability.tenant_policy import Policies, tenant_policies
 
 if TYPE_CHECKING:
     from smg.config.settings import RouterConfig
+
+T = TypeVar("T")
+
+#: KV usage from which `--worker-overload-protection` leaves a worker out
+OVERLOAD_USAGE = 0.9
+
+
+@dataclass(frozen=True)
+class LimitFiles:
+    """What the files say; None where the feature is off."""
+
+    scheduler: SchedulerSettings | None = None
+    tenants: Policies | None = None
+
+    def differs(self, other: LimitFiles) -> list[str]:
+        """The settings whose files say something else in `other`."""
+        pairs = (
+            ("priority_scheduler_config", self.scheduler, other.scheduler),
+            ("tenant_rate_limit_config", self.tenants, other.tenants),
+        )
+        return [name for name, mine, theirs in pairs if mine != theirs]
+
+
+def read_files(config: RouterConfig) -> LimitFiles:
+    """Read and check the files of priority scheduler and tenant limits. ConfigError names flag,
+    file and mistake.
+    """
+    problems: list[str] = []
+
+    def read(flag: str, path: str | None, make: Callable[[Any], T]) -> T | None:
+        try:
+            return make(None if path is None else yaml_file(path))
+        except ValueError as error:
+            problems.append(f"--{flag}: {f'{path}: ' if path else ''}{error}")
+            return None
+
+    scheduler = tenants = None
+    if config.priority_scheduler_enabled:
+        most = config.priority_scheduler_default_max_class
+        scheduler = read(
+            "priority-scheduler-config",
+            config.priority_scheduler_config,
+            lambda data: scheduler_settings(data, most),
+        )
+    if config.tenant_rate_limit_enabled:
+        tenants = read(
+            "tenant-rate-limit-config",
+            config.tenant_rate_limit_config,
+            lambda data: tenant_policies(data, config.trust_tenant_header),
+        )
+    if problems:
+        raise ConfigError(problems)
+    return LimitFiles(scheduler, tenants)
 
 
 def retry_settings(config: RouterConfig) -> RetrySettings | None:
@@ -36,14 +94,23 @@ def breaker_settings(config: RouterConfig) -> BreakerSettings:
     )
 
 
-def admission_of(config: RouterConfig) -> Admission | None:
-    """None while there is no limit."""
+def overload_settings(config: RouterConfig) -> OverloadSettings:
+    """Without limits while the protection is off."""
+    usage = config.worker_overload_token_usage
+    if usage is None and config.worker_overload_protection:
+        usage = OVERLOAD_USAGE
+    return OverloadSettings(config.worker_overload_waiting_requests, usage)
+
+
+def admission_settings(config: RouterConfig) -> tuple[int, int, float, float] | None:
+    """Permits, places in the queue, seconds there, and permits per second, as `Admission` takes
+    them; None while there is no limit.
+    """
     if config.max_concurrent_requests <= 0:
         return None
-    return Admission(
+    return (
         config.max_concurrent_requests,
         config.queue_size,
-        config.queue_timeout_secs,
-        config.rate_limit_tokens_per_second or 0,
-        perf_counter(),
+        float(config.queue_timeout_secs),
+        float(config.rate_limit_tokens_per_second or 0),
     )

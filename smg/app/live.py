@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smg.app.authorization import Authorization, warn_if_open
+from smg.app.limits import breaker_settings, overload_settings, read_files, retry_settings
 from smg.app.reload import ReloadTarget, changed
 from smg.backends.http import ForwardRules
 from smg.fleet.service import canonical_urls
@@ -43,6 +44,40 @@ FLEET = (
     "worker_startup_timeout_secs",
     "drain_settle_secs",
 )
+RETRIES = (
+    "retry_max_retries",
+    "retry_initial_backoff_ms",
+    "retry_max_backoff_ms",
+    "retry_backoff_multiplier",
+    "retry_jitter_factor",
+    "disable_retries",
+)
+BREAKERS = (
+    "cb_failure_threshold",
+    "cb_success_threshold",
+    "cb_timeout_duration_secs",
+    "cb_window_duration_secs",
+    "disable_circuit_breaker",
+)
+OVERLOAD = (
+    "worker_overload_protection",
+    "worker_overload_waiting_requests",
+    "worker_overload_token_usage",
+)
+LIMITS = (
+    "max_concurrent_requests",
+    "queue_size",
+    "queue_timeout_secs",
+    "rate_limit_tokens_per_second",
+    "priority_scheduler_enabled",
+    "priority_scheduler_default_max_class",
+    "priority_scheduler_config",
+    "priority_scheduler_tenant_metric_top_n",
+    "tenant_rate_limit_enabled",
+    "tenant_rate_limit_config",
+    "trust_tenant_header",
+    "tenant_header_name",
+)
 
 
 def targets(gateway: Gateway) -> list[ReloadTarget]:
@@ -54,6 +89,10 @@ def targets(gateway: Gateway) -> list[ReloadTarget]:
         origins,
         fleet,
         workers,
+        retries,
+        breakers,
+        overload,
+        limits,
         grace,
     )
     return [functools.partial(step, gateway) for step in steps]
@@ -66,8 +105,12 @@ def guard_of(config: RouterConfig, before: Authorization | None = None) -> Autho
 
 def forward_rules(config: RouterConfig, guard: Authorization | None) -> ForwardRules:
     """Which request headers workers see."""
+    names = config.forward_request_headers
+    if not config.trust_tenant_header:
+        # What anybody may write is nothing for a worker to believe.
+        names = tuple(name for name in names if name != config.tenant_header_name)
     return ForwardRules(
-        config.forward_request_headers,
+        names,
         consumes_credentials=guard is not None and guard.access.data_keys is not None,
     )
 
@@ -138,6 +181,50 @@ def workers(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]
         gateway.workers.withdraw(url for url in before if url not in after)
         gateway.workers.start(url for url in after if url not in before)
     return names
+
+
+def retries(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """How failed attempts are repeated."""
+    names = changed(old, new, RETRIES)
+    if names:
+        gateway.backend.retry = retry_settings(new)
+    return names
+
+
+def breakers(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """Circuit breakers of workers that have no settings of their own."""
+    names = changed(old, new, BREAKERS)
+    if names:
+        gateway.breakers.configure(breaker_settings(new))
+    return names
+
+
+def overload(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """From what on a worker has too much."""
+    names = changed(old, new, OVERLOAD)
+    if names:
+        gateway.overload.configure(overload_settings(new))
+    return names
+
+
+def check_files(gateway: Gateway, new: RouterConfig) -> list[str]:
+    """Read the files of scheduler and tenant limits, on another thread; `limits` takes them over.
+    ConfigError if one is wrong.
+    """
+    gateway.read_limit_files = files = read_files(new)
+    return gateway.limit_files.differs(files)
+
+
+def limits(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:
+    """How many requests may run, of which class, and how much a tenant may have."""
+    files = gateway.read_limit_files
+    names = {*changed(old, new, LIMITS), *gateway.limit_files.differs(files)}
+    if names:
+        gateway.entrance.configure(new, files)
+        gateway.entrance.rewire(gateway.server.table)
+        gateway.limit_files = files
+        gateway.backend.forward = forward_rules(new, gateway.guard)
+    return sorted(names)
 
 
 def grace(gateway: Gateway, old: RouterConfig, new: RouterConfig) -> list[str]:

@@ -18,6 +18,7 @@ from smg.app.reload import Reloader
 from smg.app.systemd import Service
 from smg.core.errors import ConfigError
 from smg.observability.logging import LogHandle, configure
+from smg.version import __version__
 
 if TYPE_CHECKING:
     from smg.config.parse import Loaded
@@ -43,6 +44,7 @@ def run(
     handle = configure(config.log_level, config.log_json, config.log_dir)
     handle.redact(*config.secrets)
     _trace_crashes()
+    log.info("Starting router: version %s, mode %s", __version__, config.mode_name)
     try:
         return _run_loop(_Process(config, handle, on_ready, on_signal, reload).serve())
     except ConfigError as error:

@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 #: over a field as a whole or leave it. One that raises has taken over nothing.
 ReloadTarget = Callable[[RouterConfig, RouterConfig], Collection[str]]
 
+#: Called before that with the new settings, on the reading thread: reads files that they name, and
+#: returns the names of the fields whose file says something else than what is in force, for a
+#: target to take over. Raises ConfigError.
+ReloadCheck = Callable[[RouterConfig], Collection[str]]
+
 
 class Reloadable(Protocol):
     """What is reloaded: the gateway. `config` holds the settings in force."""
@@ -39,6 +44,11 @@ class Reloadable(Protocol):
     @property
     def reload_targets(self) -> Sequence[ReloadTarget]:
         """Who takes over what, in this order."""
+        ...
+
+    @property
+    def reload_checks(self) -> Sequence[ReloadCheck]:
+        """Who reads what else."""
         ...
 
 
@@ -106,7 +116,7 @@ class Reloader:
             return True
         loop = asyncio.get_running_loop()
         try:
-            loaded = await loop.run_in_executor(None, self._load)
+            loaded, files = await loop.run_in_executor(None, self._read, self._load)
         except ConfigError as error:
             return _refused(error.problems)
         except UsageError as error:
@@ -116,12 +126,20 @@ class Reloader:
             return False
         for text in loaded.warnings:
             log.warning("%s", text)
-        return self._take_over(loaded.config)
+        return self._take_over(loaded.config, files)
 
-    def _take_over(self, new: RouterConfig) -> bool:
+    def _read(self, load: Callable[[], Loaded]) -> tuple[Loaded, set[str]]:
+        loaded = load()
+        checks = self._gateway.reload_checks
+        return loaded, {name for check in checks for name in check(loaded.config)}
+
+    def _take_over(self, new: RouterConfig, files: Collection[str]) -> bool:
+        """`files` are the fields whose files changed."""
         gateway = self._gateway
         old = gateway.config
-        different = changed(old, new, [field.name for field in fields(RouterConfig)])
+        names = [field.name for field in fields(RouterConfig)]
+        other = {*changed(old, new, names), *files}
+        different = [name for name in names if name in other]
         if not different:
             log.info("settings were read again: nothing changed")
             return True

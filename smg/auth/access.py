@@ -85,6 +85,10 @@ class Access:
         """Whom the client's data-plane key stands for, `auth:...`; None without a valid one."""
         return None if self.data_keys is None else self.data_keys.identity(headers)
 
+    def is_shared(self, identity: str) -> bool:
+        """Whether that is whom the shared key stands for: anybody who has it."""
+        return self.data_keys is not None and identity == self.data_keys.shared
+
     def principal(self, headers: Headers) -> Principal | None:
         """Whom the client's control-plane key stands for; None without a valid one."""
         return None if self.control_keys is None else self.control_keys.principal(headers)

@@ -45,8 +45,11 @@ class DataKeys:
     def __init__(self, shared: str | None, tenants: Iterable[tuple[str, str]] = ()) -> None:
         """`tenants`: pairs of tenant and key. ValueError for an empty key, or one given twice."""
         self._identities: dict[bytes, str] = {}
+        #: whom the shared key stands for; None without one
+        self.shared: str | None = None
         if shared is not None:
-            self._add(shared, "auth:" + sha256(shared.encode()).hexdigest())
+            self.shared = "auth:" + sha256(shared.encode()).hexdigest()
+            self._add(shared, self.shared)
         for tenant, key in tenants:
             self._add(key, f"auth:{tenant}")
 

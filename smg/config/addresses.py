@@ -66,6 +66,23 @@ def worker_url_problem(url: str) -> str | None:
     return _authority_problem(url)
 
 
+def collector_problem(endpoint: str) -> str | None:
+    """`HOST:PORT` of an OTLP collector, perhaps after `http://` or `https://`."""
+    scheme, separator, rest = endpoint.rpartition("://")
+    if separator and scheme not in ("http", "https"):
+        return f"{_shown(endpoint)}: only http:// or https:// may stand before HOST:PORT"
+    if "@" in rest:
+        return f"{_shown(endpoint)}: must not carry a user name or password"
+    host, colon, port = rest.rpartition(":")
+    if not colon:
+        return f"{endpoint!r} must be HOST:PORT"
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        return f"{endpoint!r}: port must be 1-65535"
+    if not host or "/" in host:
+        return f"{endpoint!r} must be HOST:PORT" if host else f"{endpoint!r} needs a host"
+    return _authority_problem(f"http://{rest}")
+
+
 def origin_problem(origin: str) -> str | None:
     """`scheme://host` or `scheme://host:port`, as browsers send it: no path, no trailing slash."""
     scheme, separator, rest = origin.partition("://")

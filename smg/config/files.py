@@ -61,6 +61,20 @@ def read_file(path: str) -> FileSettings:
     return settings
 
 
+def yaml_file(path: str) -> Any:
+    """What the YAML file that a flag names says, as plain data; None if it is empty. ValueError
+    says what is wrong with it, without quoting it.
+    """
+    try:
+        return _load_yaml(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+    except _Unreadable as error:
+        raise ValueError(str(error)) from None
+
+
 def _collect(path: str, entries: Iterable[tuple[Any, Any]], settings: FileSettings) -> None:
     seen: set[str] = set()
 
@@ -122,6 +136,11 @@ def _check_mode(path: str, settings: FileSettings) -> None:
 
 
 def _read_yaml(text: str) -> Iterable[tuple[Any, Any]]:
+    content = _load_yaml(text)
+    return _mapping({} if content is None else content)
+
+
+def _load_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -137,14 +156,13 @@ def _read_yaml(text: str) -> Iterable[tuple[Any, Any]]:
 
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)
     try:
-        content = yaml.load(text, Loader)
+        return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
         # Only where and what: the library's own text quotes the line, which may hold a key.
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise _Unreadable(f"is not valid YAML{line}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise _Unreadable("is not valid YAML") from None
-    return _mapping({} if content is None else content)
 
 
 def _read_json(text: str) -> Iterable[tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from smg.config import validate
 from smg.config.files import FileSettings, read_file
 from smg.config.flags import BY_FIELD, TABLE, options
 from smg.config.flags.row import Flag
-from smg.config.grammar import read_tokens
+from smg.config.grammar import UsageError, read_tokens
 from smg.config.kinds import Choice
 from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
@@ -43,7 +43,7 @@ def resolve(
     """Merge flag values (by field name) with environment and file, and validate.
 
     `environ` is the process's if None. `prefix` is `router-` in `smg serve`; problems then name the
-    flags as they were typed there.
+    flags as they were typed there. Raises as `parse` does.
     """
     environ = os.environ if environ is None else environ
     path = given.get("config")
@@ -65,6 +65,8 @@ def resolve(
             found.append(f"{label(field)}: {text}")
             del values[field]
     config = _config(values, file.workers)
+    if text := validate.misplaced(config, values, label):
+        raise UsageError(text)
     found += validate.problems(config, label)
     if found:
         raise ConfigError(found)

@@ -61,9 +61,19 @@ class RouterConfig:
     explain_routing: bool = default("explain-routing")
     enable_igw: bool = default("enable-igw")
     model_alias: Sequence[tuple[str, str]] = default("model-alias")  # alias, canonical id
+    worker_overload_protection: bool = default("worker-overload-protection")
+    worker_overload_waiting_requests: int | None = default("worker-overload-waiting-requests")
+    worker_overload_token_usage: float | None = default("worker-overload-token-usage")
     load_monitor_interval: int = default("load-monitor-interval")
     disable_load_monitoring: bool = default("disable-load-monitoring")
     engine_metrics: bool = default("engine-metrics")
+
+    # Prefill and decode on different workers; prefill with bootstrap ports
+    pd_disaggregation: bool = default("pd-disaggregation")
+    prefill: Sequence[tuple[str, int | None]] = default("prefill")
+    decode: Sequence[str] = default("decode")
+    prefill_policy: str | None = default("prefill-policy")
+    decode_policy: str | None = default("decode-policy")
 
     # Time limits
     request_timeout_secs: int = default("request-timeout-secs")
@@ -97,6 +107,14 @@ class RouterConfig:
     queue_size: int = default("queue-size")
     queue_timeout_secs: int = default("queue-timeout-secs")
     rate_limit_tokens_per_second: int | None = default("rate-limit-tokens-per-second")
+    priority_scheduler_enabled: bool = default("priority-scheduler-enabled")
+    priority_scheduler_default_max_class: str = default("priority-scheduler-default-max-class")
+    priority_scheduler_config: str | None = default("priority-scheduler-config")
+    priority_scheduler_tenant_metric_top_n: int = default("priority-scheduler-tenant-metric-top-n")
+    tenant_rate_limit_enabled: bool = default("tenant-rate-limit-enabled")
+    tenant_rate_limit_config: str | None = default("tenant-rate-limit-config")
+    trust_tenant_header: bool = default("trust-tenant-header")
+    tenant_header_name: str = default("tenant-header-name")
 
     # Reliability
     retry_max_retries: int = default("retry-max-retries")
@@ -118,6 +136,19 @@ class RouterConfig:
     disable_health_check: bool = default("disable-health-check")
     remove_unhealthy_workers: bool = default("remove-unhealthy-workers")
 
+    # Tokenizers and parsers
+    model_path: str | None = default("model-path")
+    tokenizer_path: str | None = default("tokenizer-path")
+    chat_template: str | None = default("chat-template")
+    disable_tokenizer_autoload: bool = default("disable-tokenizer-autoload")
+    tokenizer_cache_enable_l0: bool = default("tokenizer-cache-enable-l0")
+    tokenizer_cache_l0_max_entries: int = default("tokenizer-cache-l0-max-entries")
+    tokenizer_cache_l0_max_memory: int = default("tokenizer-cache-l0-max-memory")
+    tokenizer_cache_enable_l1: bool = default("tokenizer-cache-enable-l1")
+    tokenizer_cache_l1_max_memory: int = default("tokenizer-cache-l1-max-memory")
+    reasoning_parser: str | None = default("reasoning-parser")
+    tool_call_parser: str | None = default("tool-call-parser")
+
     # Logs and metrics
     log_level: str = default("log-level")
     log_dir: str | None = default("log-dir")
@@ -126,12 +157,27 @@ class RouterConfig:
     prometheus_host: str = default("prometheus-host")
     prometheus_duration_buckets: tuple[float, ...] = default("prometheus-duration-buckets")
 
+    # Traces
+    enable_trace: bool = default("enable-trace")
+    otlp_traces_endpoint: str = default("otlp-traces-endpoint")
+    trace_sampling_ratio: float = default("trace-sampling-ratio")
+
     @property
     def secrets(self) -> list[str]:
         """Every key, for whoever must not show any."""
         keys = [] if self.api_key is None else [self.api_key]
         keys += (entry.partition(":")[2] for entry in self.tenant_api_key)
         return [*keys, *(key for _, _, key, _ in self.control_plane_api_keys)]
+
+    @property
+    def role_policies(self) -> dict[str, str]:
+        """The policy of each role that requests are sent to."""
+        if not self.pd_disaggregation:
+            return {"regular": self.policy}
+        return {
+            "prefill": self.prefill_policy or self.policy,
+            "decode": self.decode_policy or self.policy,
+        }
 
     @property
     def bind_host(self) -> str:
@@ -154,6 +200,8 @@ class RouterConfig:
         """The routing mode for the banner and the log."""
         if self.enable_igw:
             return "IGW (Inference Gateway)"
+        if self.pd_disaggregation:
+            return "Prefill/decode"
         return f"Regular ({self.backend})" if self.backend else "Regular"
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from smg.config.addresses import (
     LATER_SCHEMES,
+    collector_problem,
     host_problem,
     origin_problem,
     worker_url_problem,
@@ -53,16 +54,20 @@ def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
             _ranges,
             _listeners,
             _workers,
+            _pairs,
             _policy,
             _aliases,
             _boundaries,
             _retries,
             _queue,
+            _overload,
+            _tenants,
             _headers,
             _paths,
             _keys,
             _origins,
             _buckets,
+            _traces,
         )
         for field, text in rule(config)
     ]
@@ -78,10 +83,25 @@ def warnings(config: RouterConfig, given: Collection[str], label: Label = flag_l
     return idle + [f"{label(field)}: {text}" for field, text in _short_keys(config)]
 
 
+def misplaced(
+    config: RouterConfig, given: Collection[str], label: Label = flag_label
+) -> str | None:
+    """The first setting in `given` (field names) that belongs to another mode: a usage error."""
+    for field in ("prefill", "decode", "prefill_policy", "decode_policy"):
+        if field in given and not config.pd_disaggregation:
+            return f"{label(field)}: has no effect without --pd-disaggregation"
+    if config.pd_disaggregation and "worker_urls" in given and config.worker_urls:
+        return f"{label('worker_urls')}: has no effect with --pd-disaggregation"
+    return None
+
+
 def idle_reason(flag: Flag, config: RouterConfig) -> str | None:
     """Why the flag changes nothing under this configuration, or None."""
-    if flag.policies and config.policy not in flag.policies:
-        return f"has no effect with --policy {config.policy}"
+    in_use = config.role_policies
+    if flag.policies and not any(policy in flag.policies for policy in in_use.values()):
+        return f"has no effect with --policy {', '.join(dict.fromkeys(in_use.values()))}"
+    if flag.field == "policy" and config.pd_disaggregation and config.policy not in in_use.values():
+        return "has no effect: --prefill-policy and --decode-policy are both given"
     if flag.idle_with and getattr(config, flag.idle_with.replace("-", "_")):
         return f"has no effect with --{flag.idle_with}"
     return None
@@ -123,10 +143,32 @@ def _workers(config: RouterConfig) -> Findings:
             yield "worker_urls", f"{url}: not available yet ({feature})"
 
 
+def _pairs(config: RouterConfig) -> Findings:
+    """Workers and policies of prefill and decode."""
+    prefill = {url for url, _ in config.prefill}
+    for field, urls in (("prefill", prefill), ("decode", set(config.decode))):
+        for url in sorted(urls):
+            if text := worker_url_problem(url):
+                yield field, text
+            elif feature := LATER_SCHEMES.get(url.partition(":")[0]):
+                yield field, f"{url}: not available yet ({feature})"
+        policy = getattr(config, f"{field}_policy")
+        if policy == "power_of_two" and len(urls) < 2 and not config.enable_igw:
+            yield (
+                f"{field}_policy",
+                f"power_of_two needs two {field} workers or more, or --enable-igw",
+            )
+    for url in sorted(prefill & set(config.decode)):
+        yield "decode", f"{url}: is a prefill worker already"
+    if config.decode_policy == "bucket":
+        yield "decode_policy", "bucket is for prefill only"
+
+
 def _policy(config: RouterConfig) -> Findings:
     # A worker that is given twice counts once. In IGW mode the fleet is expected to come later.
-    few = len(set(config.worker_urls)) < 2 and not config.enable_igw
-    if config.policy == "power_of_two" and few:
+    workers = {*config.worker_urls, *config.decode, *(url for url, _ in config.prefill)}
+    few = len(workers) < 2 and not config.enable_igw
+    if config.policy == "power_of_two" and few and "power_of_two" in config.role_policies.values():
         yield "policy", "power_of_two needs two workers or more, or --enable-igw"
 
 
@@ -149,6 +191,16 @@ def _retries(config: RouterConfig) -> Findings:
 def _queue(config: RouterConfig) -> Findings:
     if config.max_concurrent_requests > 0 and config.queue_size and not config.queue_timeout_secs:
         yield "queue_timeout_secs", "must be above 0 while there is a queue"
+
+
+def _overload(config: RouterConfig) -> Findings:
+    if config.worker_overload_token_usage == 0:
+        yield "worker_overload_token_usage", "must be above 0, or every worker is left out"
+
+
+def _tenants(config: RouterConfig) -> Findings:
+    if config.tenant_rate_limit_enabled and not config.tenant_rate_limit_config:
+        yield "tenant_rate_limit_enabled", "needs --tenant-rate-limit-config"
 
 
 def _boundaries(config: RouterConfig) -> Findings:
@@ -224,3 +276,22 @@ def _buckets(config: RouterConfig) -> Findings:
         yield "prometheus_duration_buckets", "needs at least one bound"
     elif any(low >= high for low, high in pairwise(buckets)):
         yield "prometheus_duration_buckets", "must be strictly ascending"
+
+
+def _traces(config: RouterConfig) -> Findings:
+    if not config.enable_trace:
+        return
+    if text := collector_problem(config.otlp_traces_endpoint):
+        yield "otlp_traces_endpoint", text
+    # Looked for, not loaded: `smg check` and a gateway that does not start need none of it.
+    if _missing("opentelemetry.sdk") or _missing("opentelemetry.exporter.otlp.proto.grpc"):
+        yield "enable_trace", "needs packages that are missing: pip install 'smg[tracing]'"
+
+
+def _missing(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:
+        return True

@@ -95,6 +95,22 @@ class AdminError(GatewayError):
     code = "BAD_REQUEST"
 
 
+class TokenizerError(GatewayError):
+    """A call to the tokenizer routes went wrong; shown as `{"error": {"message", "type"}}`, where
+    the type is the code (http-api 4, shape C).
+    """
+
+    status = 404
+    code = "tokenizer_not_found"
+
+
+class ParseError(GatewayError):
+    """A call to the parser routes went wrong; shown as `{"error", "success": false}` (shape E)."""
+
+    status = 400
+    code = "parse_failed"
+
+
 class NoWorkerError(GatewayError):
     """Workers exist for the model, none can take the request now."""
 

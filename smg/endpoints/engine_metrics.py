@@ -16,6 +16,7 @@ from smg.endpoints.fanout import for_each_address
 from smg.endpoints.memo import Memo
 from smg.fleet.probe import describe, key_headers
 from smg.observability import engine_metrics
+from smg.observability.turns import Turns
 from smg.server.handlers import Response, text_response
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ class EngineMetrics:
         if not packs:
             return text_response("All backend requests failed", 500)
         # Parsing takes milliseconds per worker: not on the loop that relays tokens.
-        merged = await asyncio.to_thread(engine_metrics.merge, packs)
-        if not merged:
-            return text_response("All backend requests failed", 500)
+        merged = await asyncio.to_thread(engine_metrics.merge, packs, Turns())
         return Response(200, merged, EXPOSITION)
 
     async def _fetch(self, worker: Worker) -> str | None:

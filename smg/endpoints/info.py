@@ -55,11 +55,12 @@ _NOT_RELAYED = HOP_BY_HOP | {
 Trusted = Callable[["Exchange"], bool]
 
 
-def first_healthy(registry: WorkerRegistry) -> Worker:
-    """The available worker that was registered first; NoWorkerError if there is none."""
-    group = registry.group(UNKNOWN_MODEL)
+def first_healthy(registry: WorkerRegistry, role: str = "regular") -> Worker:
+    """The available worker of a role that was registered first; NoWorkerError if there is none."""
+    group = registry.group(UNKNOWN_MODEL, role)
     if group is None or not group.available:
-        raise NoWorkerError("No healthy worker to ask", code="no_workers")
+        code = "no_prefill_servers" if role == "prefill" else "no_workers"
+        raise NoWorkerError("No healthy worker to ask", code=code)
     return group.available[0]
 
 
@@ -67,12 +68,20 @@ class WorkerInfo:
     """Handlers of the info routes.
 
     `trusted(exchange)`: the caller may see everything: it has a key, or no keys are configured.
+    `role`: the type of the workers that are asked.
     """
 
-    def __init__(self, registry: WorkerRegistry, fetcher: Fetcher, trusted: Trusted) -> None:
+    def __init__(
+        self,
+        registry: WorkerRegistry,
+        fetcher: Fetcher,
+        trusted: Trusted,
+        role: str = "regular",
+    ) -> None:
         self._registry = registry
         self._fetcher = fetcher
         self._trusted = trusted
+        self._role = role
         self._known: dict[tuple[str, str], str] = {}  # worker id and new name -> name it has
         self.close = registry.subscribe(self._on_event)
 
@@ -90,7 +99,7 @@ class WorkerInfo:
         paths: tuple[str, ...],
         public: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> Response:
-        worker = first_healthy(self._registry)
+        worker = first_healthy(self._registry, self._role)
         reply = await self._ask(worker, paths, exchange.request_id)
         if self._trusted(exchange):
             return relayed(reply)

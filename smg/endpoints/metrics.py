@@ -1,22 +1,25 @@
-"""`GET /metrics`, the only route of the metrics listener (operations 1.2)."""
+"""`GET /metrics`, the only page of the metrics port (operations 1.2)."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from smg.observability.exposition import render_async
-from smg.server import Exchange, Response, Route, coroutine_route
+from smg.observability.exposition import CONTENT_TYPE, render_parts
+from smg.observability.turns import BUDGET, PAUSE
 
 if TYPE_CHECKING:
     from smg.observability.metrics import Registry
 
-CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+PATH = "/metrics"
 
 
-def routes(registry: Registry) -> list[Route]:
-    """Rendered in slices, so that a scrape never holds up requests."""
-
-    async def handler(exchange: Exchange) -> Response:
-        return Response(200, await render_async(registry), CONTENT_TYPE)
-
-    return [Route("GET", "/metrics", coroutine_route(handler), probe=True)]
+def page(registry: Registry) -> tuple[int, bytes, bytes]:
+    """Status, body and content type; for a thread of its own, which sleeps after every part (why:
+    `smg.observability.turns`).
+    """
+    parts = []
+    for part in render_parts(registry, BUDGET):
+        parts.append(part)
+        time.sleep(PAUSE)
+    return 200, b"".join(parts), CONTENT_TYPE

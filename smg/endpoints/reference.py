@@ -6,9 +6,8 @@ import dataclasses
 import sys
 from typing import Any
 
-from smg.endpoints.metrics import routes as metrics_routes
+from smg.endpoints import metrics
 from smg.endpoints.routes import NOT_IN_HTTP_MODE, Handlers, build
-from smg.observability.metrics import Registry
 from smg.server import Route
 
 HEADER = """# Routes
@@ -54,9 +53,10 @@ def render() -> str:
     rows = [
         _row(route, (route.method, route.path) not in NOT_IN_HTTP_MODE) for route in build(handlers)
     ]
-    metrics = "\nOn the metrics port (`--prometheus-port`), without keys:\n\n"
-    metrics += "".join(f"- `{route.method} {route.path}`\n" for route in metrics_routes(Registry()))
-    return HEADER + "".join(rows) + metrics
+    other = (
+        f"\nOn the metrics port (`--prometheus-port`), without keys:\n\n- `GET {metrics.PATH}`\n"
+    )
+    return HEADER + "".join(rows) + other
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smg.workers import Worker, WorkerRegistry
 
 TIMEOUT = 30.0
+_TRACE_CONTEXT = (b"traceparent", b"tracestate")
 #: workers asked at the same time
 _AT_ONCE = 32
 
@@ -55,6 +56,7 @@ async def _first_success(
 
     async def ask(worker: Worker) -> Reply | None:
         headers = [(b"x-request-id", exchange.request_id)]
+        headers += (pair for pair in exchange.headers if pair[0] in _TRACE_CONTEXT)
         if worker.api_key:
             headers.append((b"authorization", b"Bearer " + worker.api_key.encode("latin-1")))
         async with slots:

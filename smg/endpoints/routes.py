@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from smg.core.errors import GatewayError
+from smg.endpoints.console.data import PATH as CONSOLE_DATA
+from smg.endpoints.parse import ParseHandlers
 from smg.endpoints.profile import Profile
+from smg.endpoints.tokenizers import TokenizerHandlers
 from smg.endpoints.workers import WorkerHandlers
 from smg.server import Auth, Exchange, Response, Route, coroutine_route
 
@@ -37,6 +40,12 @@ class Handlers:
     response_delete: Handler
     response_cancel: Handler
     response_items: Handler
+    tokenize: Start | None = None
+    detokenize: Start | None = None
+    tokenizers: TokenizerHandlers | None = None
+    parse: ParseHandlers | None = None
+    console: Start | None = None
+    console_data: Handler | None = None
     workers: WorkerHandlers | None = None
     profile: Profile | None = None
 
@@ -57,8 +66,6 @@ _INFERENCE = (
 #: known routes that HTTP mode does not serve: 501, so that a client learns the difference from a
 #: typo
 NOT_IN_HTTP_MODE = (
-    ("POST", "/v1/tokenize"),
-    ("POST", "/v1/detokenize"),
     ("POST", "/v1/conversations"),
     ("GET", "/v1/conversations/{conversation_id}"),
     ("POST", "/v1/conversations/{conversation_id}"),
@@ -101,6 +108,22 @@ def build(handlers: Handlers) -> list[Route]:
         ("GET", one + "/input_items", h.response_items),
     ):
         routes.append(Route(method, path, coroutine_route(handler), Auth.DATA, "responses"))
+    if h.tokenize is not None and h.detokenize is not None:
+        routes.append(Route("POST", "/v1/tokenize", h.tokenize, Auth.DATA))
+        routes.append(Route("POST", "/v1/detokenize", h.detokenize, Auth.DATA))
+    if h.tokenizers is not None:
+        routes += _tokenizer_routes(h.tokenizers)
+    if h.parse is not None:
+        calls, reasoning = h.parse.function_call, h.parse.reasoning
+        routes += [
+            Route("POST", "/parse/function_call", coroutine_route(calls), Auth.CONTROL),
+            Route("POST", "/parse/reasoning", coroutine_route(reasoning), Auth.CONTROL),
+        ]
+    if h.console is not None and h.console_data is not None:
+        # The page shows nothing by itself: a browser must have it before it can send a key.
+        routes.append(Route("GET", "/console", h.console))
+        data = coroutine_route(h.console_data)
+        routes.append(Route("GET", CONSOLE_DATA, data, Auth.CONTROL))
     if h.workers is not None:
         routes += _worker_routes(h.workers)
     if h.profile is not None:
@@ -122,6 +145,21 @@ def _worker_routes(workers: WorkerHandlers) -> list[Route]:
         ("PUT", one, workers.replace),
         ("PATCH", one, workers.patch),
         ("DELETE", one, workers.remove),
+    )
+    return [
+        Route(method, path, coroutine_route(handler), Auth.CONTROL)
+        for method, path, handler in rows
+    ]
+
+
+def _tokenizer_routes(tokenizers: TokenizerHandlers) -> list[Route]:
+    every, one = "/v1/tokenizers", "/v1/tokenizers/{tokenizer_id}"
+    rows: tuple[tuple[str, str, Handler], ...] = (
+        ("POST", every, tokenizers.create),
+        ("GET", every, tokenizers.listing),
+        ("GET", one, tokenizers.show),
+        ("GET", one + "/status", tokenizers.status),
+        ("DELETE", one, tokenizers.remove),
     )
     return [
         Route(method, path, coroutine_route(handler), Auth.CONTROL)

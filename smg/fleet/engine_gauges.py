@@ -5,7 +5,8 @@ A series exists as long as the last report has its figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ Series = tuple["GaugeFamily", tuple[str, ...]]
 class EngineGauges:
     """The series of all workers, by worker URL."""
 
-    def __init__(self, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, metrics: GatewayMetrics, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._metrics = metrics
+        self._clock = clock
         self._series: dict[str, set[Series]] = {}
 
     def show(self, worker: Worker, report: LoadReport) -> None:
@@ -33,6 +37,10 @@ class EngineGauges:
                 self._set(shown, family, (worker.url, model, number), value)
             for family, value in self._of_disaggregated(rank):
                 self._set(shown, family, (worker.url, worker.worker_type, number), value)
+        read = self._clock()
+        age = self._metrics.engine_report_age
+        age.track((worker.url,), lambda: self._clock() - read)
+        shown.add((age, (worker.url,)))
         self._remove(self._series.get(worker.url, set()) - shown)
         self._series[worker.url] = shown
 

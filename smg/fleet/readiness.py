@@ -15,8 +15,9 @@ TOO_FEW = "insufficient healthy workers"
 
 Mode = Literal["regular", "prefill_decode", "encode_prefill_decode"]
 
-#: worker types that must each have a healthy worker; a mode that is not here needs any worker
+#: worker types that must each have a healthy worker: others take no requests in that mode
 LEGS: Mapping[Mode, tuple[str, ...]] = {
+    "regular": ("regular",),
     "prefill_decode": ("prefill", "decode"),
     "encode_prefill_decode": ("encode", "prefill", "decode"),
 }
@@ -35,10 +36,7 @@ class Snapshot(NamedTuple):
 
 def enough(healthy: Mapping[str, int], mode: Mode = "regular") -> bool:
     """Whether these healthy workers, counted by worker type, can serve a request."""
-    legs = LEGS.get(mode)
-    if legs is None:
-        return any(healthy.values())
-    return all(healthy.get(leg, 0) for leg in legs)
+    return all(healthy.get(leg, 0) for leg in LEGS[mode])
 
 
 class Readiness:

@@ -228,6 +228,8 @@ def _worker(spec: WorkerSpec, facts: Facts, worker_id: str | None, rank: int = -
 
 def _take_spec(worker: Worker, spec: WorkerSpec, told: dict[str, str]) -> None:
     """Everything of a spec that needs no other groups; `told` are labels of the worker's own."""
+    if worker.spec.http_pool != spec.http_pool:
+        worker.transport = None  # it sets up the connections
     worker.spec = spec
     worker.revision += 1
     worker.labels = {**told, **spec.labels}

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -153,12 +154,19 @@ class WorkerService:
         if worker in self._registry:
             self.remove(worker.id)
 
-    def start(self, urls: Iterable[str], *, worker_type: str = "regular") -> None:
+    def start(
+        self,
+        urls: Iterable[str],
+        *,
+        worker_type: str = "regular",
+        ports: Iterable[int | None] = (),
+    ) -> None:
         """Begin to register the workers named at start; they get the gateway's own key and their
-        jobs are never given up. A second spelling of the same address is left out.
+        jobs are never given up. A second spelling of the same address is left out. `ports` are the
+        bootstrap ports of prefill workers, in the order of `urls`.
         """
         seen: set[str] = set()
-        for text in urls:
+        for text, port in zip_longest(urls, ports):
             try:
                 url = parse_worker_url(text).url
             except ValueError as error:
@@ -170,7 +178,9 @@ class WorkerService:
             seen.add(url)
             if not self._is_taken(url):
                 key = self._settings.api_key
-                self._begin(WorkerSpec(url=url, worker_type=worker_type, api_key=key))
+                self._begin(
+                    WorkerSpec(url=url, worker_type=worker_type, api_key=key, bootstrap_port=port)
+                )
 
     def withdraw(self, urls: Iterable[str]) -> None:
         """Remove workers that the settings no longer name, registered or on their way; the opposite

@@ -1,14 +1,15 @@
 """Merges the /metrics texts of workers into the one answer of GET /engine_metrics.
 
 Pure: who scrapes, how often and with which key is someone else's business. Rules: operations 1.6.
-Parsing costs about 10 us a line, so call `merge` from a thread.
+Parsing costs about 10 us a line, so call `merge` from a thread, with a `turn` that lets other
+threads have the interpreter.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from smg.observability.exposition import escape_help, escape_label, number
@@ -35,7 +36,7 @@ class _Family:
         self.help = help
         self.samples: list[_Sample] = []
 
-    def render(self) -> str:
+    def render(self, turn: Callable[[], None]) -> str:
         names = {name for sample in self.samples for name in sample.labels}
         common = sorted(names.difference(_LAST))
         lines = []
@@ -48,11 +49,13 @@ class _Family:
             pairs += [(name, sample.labels[name]) for name in _LAST if name in sample.labels]
             text = ",".join(f'{name}="{escape_label(value)}"' for name, value in pairs)
             lines.append(f"{sample.name}{{{text}}} {sample.value}\n")
+            turn()
         return "".join(lines)
 
 
-def merge(packs: Sequence[tuple[str, str]]) -> bytes:
-    """One exposition of `packs`, pairs of a worker's base URL and its metrics text.
+def merge(packs: Sequence[tuple[str, str]], turn: Callable[[], None] = lambda: None) -> bytes:
+    """One exposition of `packs`, pairs of a worker's base URL and its metrics text. `turn` is
+    called after every line.
 
     A text that does not parse is left out, as is a family whose type differs from that of an
     earlier worker; both with a warning. Nothing usable gives an empty result.
@@ -60,7 +63,7 @@ def merge(packs: Sequence[tuple[str, str]]) -> bytes:
     merged: dict[str, _Family] = {}
     for address, text in packs:
         try:
-            families = _parse(address, text)
+            families = _parse(address, text, turn)
         except Exception as error:  # the library raises whatever its splitting ran into
             log.warning("metrics of worker %s are skipped: %.200s", address, error)
             continue
@@ -73,11 +76,11 @@ def merge(packs: Sequence[tuple[str, str]]) -> bytes:
                 )
             elif known is not family:
                 known.samples += family.samples
-    rendered = [family.render() for family in merged.values() if family.samples]
+    rendered = [family.render(turn) for family in merged.values() if family.samples]
     return "\n".join(rendered).encode("utf-8", "replace")
 
 
-def _parse(address: str, text: str) -> list[_Family]:
+def _parse(address: str, text: str, turn: Callable[[], None]) -> list[_Family]:
     from prometheus_client.parser import text_string_to_metric_families
 
     # The library gives every counter the suffix _total, whether the engine wrote it or not.
@@ -97,6 +100,7 @@ def _parse(address: str, text: str) -> list[_Family]:
                 labels[f"exported_{ADDRESS}"] = labels[ADDRESS]
             labels[ADDRESS] = address
             family.samples.append(_Sample(_own_name(sample_name), labels, number(sample.value)))
+            turn()
         families.append(family)
     return families
 

@@ -1,12 +1,13 @@
 """Our own writer of the Prometheus text format 0.0.4.
 
-Rendering is cut into parts by time, so that a scrape of a thousand histograms leaves room for
-requests between them. Families without series are left out, numbers take their shortest form.
+Runs on the thread that answers scrapes while the event loop goes on counting, so everything is read
+in steps that no other thread can come between. Rendering is cut into parts by time: a thread that
+holds the interpreter for the whole of a thousand histograms would stop the loop for as long.
+Families without series are left out, numbers take their shortest form.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -21,8 +22,6 @@ from smg.observability.metrics import (
 )
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-# Seconds of work in one part: what a request may have to wait for a scrape.
-BUDGET = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -55,26 +54,12 @@ def render(registry: Registry) -> bytes:
     return b"".join(render_parts(registry, math.inf))
 
 
-async def render_async(registry: Registry, budget: float = BUDGET) -> bytes:
-    """The whole exposition, letting the event loop run after every `budget` seconds of work."""
-    parts = []
-    for part in _family_parts(registry, budget):
-        parts.append(part)
-        await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
-    for source in registry.texts():
-        # A thread, since process metrics list /proc/self/fd: milliseconds with many connections.
-        text = await loop.run_in_executor(None, _text, source)
-        parts.append(text)
-    return b"".join(parts)
-
-
-def render_parts(registry: Registry, budget: float = BUDGET) -> Iterator[bytes]:
+def render_parts(registry: Registry, budget: float) -> Iterator[bytes]:
     """The exposition in pieces, each made of about `budget` seconds of work.
 
     Each child is read in one go, so a histogram is consistent in itself; families are read one
     after the other and may be apart by the time between two parts. What is created in a family
-    that has begun appears in the next scrape.
+    that has begun appears in the next scrape. For any one thread.
     """
     yield from _family_parts(registry, budget)
     for source in registry.texts():
@@ -149,8 +134,8 @@ def _sample(name: str, pairs: str, value: float) -> str:
 
 
 def _histogram(name: str, pairs: str, bounds: list[str], histogram: Histogram) -> str:
-    total = histogram.sum
-    cumulative = accumulate(map(int, histogram.buckets))
+    *buckets, total = histogram.snapshot()
+    cumulative = accumulate(map(int, buckets))
     prefix = f"{name}_bucket{{{pairs}," if pairs else f"{name}_bucket{{"
     count = 0
     lines = []

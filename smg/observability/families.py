@@ -20,6 +20,7 @@ RATIO_BUCKETS = tuple(step / 10 for step in range(1, 11))
 LOOP_DELAY_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 _ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
+_STREAM = ("router_type", "backend_type", "model", "endpoint")
 _WORKER = ("worker_type", "connection_mode")
 
 
@@ -37,7 +38,10 @@ class GatewayMetrics:
         self._router(registry, durations)
         self._workers(registry)
         self._reliability(registry)
+        self._scheduler(registry)
+        self._pairs(registry, durations)
         self._policies(registry)
+        self._tokenizers(registry)
         self._engine(registry)
         self._process(registry)
 
@@ -107,13 +111,31 @@ class GatewayMetrics:
         self.router_ttft = registry.histogram(
             "smg_router_ttft_seconds",
             "Dispatch to the first byte of a stream's body.",
-            ("router_type", "backend_type", "model", "endpoint"),
+            _STREAM,
             durations,
+        )
+        self.router_tpot = registry.histogram(
+            "smg_router_tpot_seconds",
+            "Mean time between two tokens of a stream that told its usage.",
+            _STREAM,
+            durations,
+        )
+        self.router_generation_duration = registry.histogram(
+            "smg_router_generation_duration_seconds",
+            "Dispatch to the end of a stream that was complete.",
+            _STREAM,
+            durations,
+        )
+        self.router_tokens = registry.counter(
+            "smg_router_tokens_total",
+            "Tokens of streams that told their usage; token_type is input or output.",
+            (*_STREAM, "token_type"),
         )
         self.gateway_overhead = registry.histogram(
             "smg_gateway_overhead_seconds",
             "Time the gateway itself adds: head received to first byte sent to the worker, plus"
-            " first byte from the worker to first byte sent to the client; queueing excluded.",
+            " first byte from the worker to first byte sent to the client; time in the queue, of"
+            " failed attempts and of pauses between attempts excluded.",
             ("endpoint",),
             OVERHEAD_BUCKETS,
         )
@@ -154,6 +176,17 @@ class GatewayMetrics:
         self.admission_inflight = registry.gauge(
             "smg_admission_inflight", "Permits of the concurrency limit in use."
         )
+        self.workers_overloaded = registry.gauge(
+            "smg_workers_overloaded",
+            "Workers left out because they report too much work.",
+            ("model",),
+        )
+        self.worker_overload_shed = registry.counter(
+            "smg_worker_overload_shed_total",
+            "Requests refused because of overloaded workers, at stage selection, or dispatch: the"
+            " worker became overloaded while the gateway connected to it.",
+            ("stage",),
+        )
         self.worker_cb_state = registry.gauge(
             "smg_worker_cb_state",
             "State of the worker's circuit breaker: 0 closed, 1 open, 2 half-open.",
@@ -176,6 +209,57 @@ class GatewayMetrics:
         )
         self.worker_cb_consecutive_successes = registry.gauge(
             "smg_worker_cb_consecutive_successes", "Successes in a row.", ("worker",)
+        )
+
+    def _scheduler(self, registry: Registry) -> None:
+        self.scheduler_admit = registry.counter(
+            "smg_scheduler_admit_total",
+            "Requests by priority class and outcome: admitted, rejected_queue_full,"
+            " rejected_queue_timeout, preempted or client_cancelled.",
+            ("class", "outcome"),
+        )
+        self.scheduler_queue_wait = registry.histogram(
+            "smg_scheduler_queue_wait_seconds",
+            "Time in the queue of the class, however it ended.",
+            ("class",),
+        )
+        self.scheduler_preemption = registry.counter(
+            "smg_scheduler_preemption_total",
+            "Requests that made way for one of a higher class.",
+            ("victim_class", "by_class"),
+        )
+        self.scheduler_clamp = registry.counter(
+            "smg_scheduler_clamp_total",
+            "Requests that asked for a higher class than their tenant may have.",
+            ("tenant", "requested_class", "effective_class"),
+        )
+        self.scheduler_unknown_priority = registry.counter(
+            "smg_scheduler_unknown_priority_value_total",
+            "Requests whose x-smg-priority names no class; they count as default.",
+            ("tenant",),
+        )
+        self.scheduler_promotion = registry.counter(
+            "smg_scheduler_starvation_promotion_total",
+            "Requests let in before all others because they had waited too long.",
+            ("class",),
+        )
+        self.scheduler_inflight = registry.gauge(
+            "smg_scheduler_inflight", "Permits in use.", ("class",)
+        )
+        self.scheduler_queue_depth = registry.gauge(
+            "smg_scheduler_queue_depth", "Requests that wait for a permit.", ("class",)
+        )
+        self.scheduler_queue_limit = registry.gauge(
+            "smg_scheduler_queue_size_limit", "Requests that may wait.", ("class",)
+        )
+        self.scheduler_pressure = registry.gauge(
+            "smg_scheduler_class_capacity_pressure",
+            "0 to 1: how full the queue is, or how much of what is not kept for higher classes the"
+            " class uses beyond its own, whichever is more.",
+            ("class",),
+        )
+        self.scheduler_utilization = registry.gauge(
+            "smg_scheduler_utilization", "Permits in use, of all there are."
         )
 
     def _workers(self, registry: Registry) -> None:
@@ -205,6 +289,36 @@ class GatewayMetrics:
             "smg_worker_errors_total",
             "Attempts that ended with a 5xx or a transport error.",
             (*_WORKER, "error_type"),
+        )
+
+    def _pairs(self, registry: Registry, durations: tuple[float, ...] | None) -> None:
+        labels = ("backend_type", "model", "runtime")
+        self.pd_prefill_duration = registry.histogram(
+            "smg_pd_prefill_duration_seconds",
+            "Prefill leg, from the request to the end of its answer.",
+            labels,
+            durations,
+        )
+        self.pd_kv_transfer_duration = registry.histogram(
+            "smg_pd_kv_transfer_duration_seconds",
+            "Between prefill's answer and the request to decode, where decode waits for prefill.",
+            labels,
+            durations,
+        )
+        self.pd_ttft = registry.histogram(
+            "smg_pd_ttft_seconds",
+            "From the request to a pair to the head of its answer.",
+            labels,
+            durations,
+        )
+        self.pd_kv_connector_mode = registry.counter(
+            "smg_pd_kv_connector_mode_total",
+            "Requests to vLLM pairs: mooncake, nixl or passthrough.",
+            ("mode",),
+        )
+        self.pd_kv_transfer_failures = registry.counter(
+            "smg_pd_kv_transfer_failures_total",
+            "NIXL prefills that returned nothing for decode to take.",
         )
 
     def _policies(self, registry: Registry) -> None:
@@ -248,6 +362,24 @@ class GatewayMetrics:
             ("worker",),
         )
 
+    def _tokenizers(self, registry: Registry) -> None:
+        def counter(name: str, help: str) -> CounterFamily:
+            return registry.counter(f"smg_tokenizer_cache_{name}_total", help, ("tokenizer",))
+
+        def gauge(name: str, help: str) -> GaugeFamily:
+            return registry.gauge(f"smg_tokenizer_cache_{name}", help, ("tokenizer",))
+
+        self.tokenizer_cache_l0_hits = counter("l0_hits", "Texts whose ids were known.")
+        self.tokenizer_cache_l0_misses = counter("l0_misses", "Texts that were encoded.")
+        self.tokenizer_cache_l0_entries = gauge("l0_entries", "Texts whose ids are kept.")
+        self.tokenizer_cache_l1_hits = counter(
+            "l1_hits", "Texts whose first piece, at least, was known."
+        )
+        self.tokenizer_cache_l1_misses = counter("l1_misses", "Texts whose first piece was new.")
+        self.tokenizer_cache_l1_memory = gauge(
+            "l1_memory_bytes", "Memory of the pieces that are kept."
+        )
+
     def _engine(self, registry: Registry) -> None:
         def gauge(name: str, help: str) -> GaugeFamily:
             return registry.gauge(f"smg_engine_{name}", help, ("worker", "model", "dp_rank"))
@@ -260,6 +392,12 @@ class GatewayMetrics:
         self.engine_gen_throughput = gauge("gen_throughput", "Tokens that are generated a second.")
         self.engine_cache_hit_rate = gauge(
             "cache_hit_rate", "Share of prompt tokens found in the prefix cache, 0 to 1."
+        )
+
+        self.engine_report_age = registry.gauge(
+            "smg_engine_report_age_seconds",
+            "Time since the engine last said what load it has.",
+            ("worker",),
         )
 
         def pd_gauge(name: str, help: str) -> GaugeFamily:

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -84,6 +84,21 @@ def target(name: str) -> str:
     return name.replace(".", "::") if name.startswith("smg.") else name
 
 
+#: query parameters whose value is a credential, at clients that send it there
+_SECRET_QUERY = re.compile(
+    rb"([?&](?:[\w.-]*(?:key|token|secret|password|signature|credential)|auth|authorization|sig)=)"
+    rb"[^&#]*",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(target: bytes) -> bytes:
+    """A request target fit for a log: credentials in the query are blotted out."""
+    if b"?" not in target:
+        return target
+    return _SECRET_QUERY.sub(rb"\1" + Redactor.MARK.encode(), target)
+
+
 def level_name(level: int) -> str:
     """The level in the words of the log filter, upper case."""
     if level >= logging.ERROR:
@@ -135,19 +150,31 @@ class Redactor:
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-        self.active = False
+        self._forms: tuple[str, ...] = ()
 
     def add(self, *values: str) -> None:
         """From now on these values are not written any more."""
         self._values.update(value for value in values if len(value) >= self.MIN_LENGTH)
         if self._values:
-            self.active = True
             # Longest first, or a secret that begins with another would show its tail.
             ordered = sorted(self._values, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, ordered)))
+            self._forms = tuple({form for value in ordered for form in _forms(value)})
 
     def __call__(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(self.MARK, text)
+
+    def in_line(self, text: str) -> bool:
+        """Whether a secret stands in a finished line. Nearly no line has one: a look at it all is
+        a small part of what looking at every field costs.
+        """
+        return any(form in text for form in self._forms)
+
+
+def _forms(value: str) -> tuple[str, ...]:
+    """How formats may write a value."""
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return value, escape(value), escape(quoted), json.dumps(value)[1:-1]
 
 
 class LineFormat(Protocol):
@@ -164,19 +191,21 @@ class JsonFormat:
     )
 
     def __init__(self, redact: Redactor) -> None:
-        self._redact = redact
+        self.redact = redact
+        # Most lines have few different messages.
+        self._head = lru_cache(maxsize=512)(self._make_head)
 
     def __call__(self, line: Line) -> str:
-        data: dict[str, Any] = {
-            "timestamp": timestamp(line.created),
-            "level": level_name(line.level),
-            "message": self._redact(line.message),
-            "target": line.target,
-            "filename": line.filename,
-            "line_number": line.lineno,
-        }
+        text = self._made(line, None)
+        return self._made(line, self.redact) if self.redact.in_line(text) else text
+
+    def unredacted(self, line: Line) -> str:
+        """The line with what secrets it holds, for callers who look for them on their own."""
+        return self._made(line, None)
+
+    def _made(self, line: Line, redact: Redactor | None) -> str:
+        data: dict[str, Any] = {}
         # Most values are bytes or numbers of the access log: those two without a call.
-        redact = self._redact if self._redact.active else None
         for name, value in line.fields.items():
             if name in self._RESERVED:
                 name += "_"
@@ -186,9 +215,28 @@ class JsonFormat:
             elif kind is int or (kind is str and redact is None):
                 data[name] = value
             elif value is not None:
-                data[name] = self._plain(value)
+                data[name] = self._plain(value, redact or str)
         if line.exception:
-            data["exception"] = self._redact(line.exception)
+            data["exception"] = line.exception if redact is None else redact(line.exception)
+        message = line.message if redact is None else redact(line.message)
+        head = self._head(line.level, message, line.target, line.filename, line.lineno)
+        text = f'{{"timestamp":"{timestamp(line.created)}",{head}'
+        if not data:
+            return text + "}"
+        return f"{text},{self._dumped(data)[1:]}"
+
+    def _make_head(self, level: int, message: str, target: str, filename: str, lineno: int) -> str:
+        place = {
+            "level": level_name(level),
+            "message": message,
+            "target": target,
+            "filename": filename,
+            "line_number": lineno,
+        }
+        return self._dumped(place)[1:-1]
+
+    @staticmethod
+    def _dumped(data: dict[str, Any]) -> str:
         try:
             text = orjson.dumps(data).decode()
             # The first test costs nothing, where isprintable looks at every character.
@@ -199,16 +247,16 @@ class JsonFormat:
         # orjson leaves DEL and the control characters above 0x80 as they are.
         return json.dumps(data, separators=(",", ":")).replace("\x7f", "\\u007f")
 
-    def _plain(self, value: Any) -> Any:
+    def _plain(self, value: Any, redact: Callable[[str], str]) -> Any:
         if isinstance(value, (str, bytes)):
-            return self._redact(_text(value))
+            return redact(_text(value))
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, (list, tuple, set, frozenset)):
-            return [self._plain(item) for item in value]
+            return [self._plain(item, redact) for item in value]
         if isinstance(value, Mapping):
-            return {self._redact(str(name)): self._plain(item) for name, item in value.items()}
-        return self._redact(_text(value))
+            return {redact(str(name)): self._plain(item, redact) for name, item in value.items()}
+        return redact(_text(value))
 
 
 class TextFormat:
@@ -227,34 +275,38 @@ class TextFormat:
         return f"{name:>5} {place}"
 
     def __call__(self, line: Line) -> str:
+        text = self._made(line, str)
+        return self._made(line, self._redact) if self._redact.in_line(text) else text
+
+    def _made(self, line: Line, redact: Callable[[str], str]) -> str:
         when = timestamp(line.created)
         if self._colour:
             when = f"{_DIM}{when}{_RESET}"
         head = self._head(line.level, line.target, line.filename, line.lineno)
-        text = f"{when} {head} {escape(self._redact(line.message))}"
+        text = f"{when} {head} {escape(redact(line.message))}"
         for name, value in line.fields.items():
             if value is not None:
-                text += f" {name}={value if type(value) is int else self._value(value)}"
+                text += f" {name}={value if type(value) is int else _value(value, redact)}"
         if line.exception:
             # Indented, so that no line of an exception's message can pass for a log line.
-            lines = self._redact(line.exception).splitlines()
+            lines = redact(line.exception).splitlines()
             text += "".join(f"\n    {escape(part)}" for part in lines)
         return text
 
-    def _value(self, value: Any) -> str:
-        if type(value) is bytes:
-            text = value.decode("utf-8", "backslashreplace")
-        elif value is True or value is False:
-            return "true" if value else "false"
-        else:
-            text = _text(value)
-        if self._redact.active:
-            text = self._redact(text)
-        quotes = " " in text or '"' in text or "=" in text or "\\" in text or not text
-        if not quotes and text.isprintable():
-            return text
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escape(quoted)}"'
+
+def _value(value: Any, redact: Callable[[str], str]) -> str:
+    if type(value) is bytes:
+        text = value.decode("utf-8", "backslashreplace")
+    elif value is True or value is False:
+        return "true" if value else "false"
+    else:
+        text = _text(value)
+    text = redact(text)
+    quotes = " " in text or '"' in text or "=" in text or "\\" in text or not text
+    if not quotes and text.isprintable():
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escape(quoted)}"'
 
 
 def _text(value: Any) -> str:

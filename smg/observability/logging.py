@@ -15,8 +15,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from smg.observability import log_filter
+from smg.observability.access_lines import Entry
 from smg.observability.log_format import JsonFormat, Line, LineFormat, Redactor, TextFormat
-from smg.observability.log_queue import LIMIT, DailyFileSink, LogQueue, LogThread, Sink, StreamSink
+from smg.observability.log_queue import (
+    LIMIT,
+    DailyFileSink,
+    Later,
+    LogQueue,
+    LogThread,
+    Sink,
+    StreamSink,
+)
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +94,8 @@ class LogHandle:
         filtered: bool = False,
     ) -> None:
         self.filtered = filtered
+        #: queues a line made by the caller, who has checked its level
+        self.submit: Callable[[Line | Later | Entry], None] = queue.submit
         self._queue = queue
         self._redact = redact
         self._levels = dict(levels)
@@ -106,6 +117,11 @@ class LogHandle:
         """Lines lost so far because the queue was full."""
         return self._queue.dropped
 
+    @property
+    def redactor(self) -> Redactor:
+        """Blots the secrets out of texts that go elsewhere; knows those of later, too."""
+        return self._redact
+
     def redact(self, *values: str) -> None:
         """Never write these secrets; those shorter than four characters are ignored."""
         self._redact.add(*values)
@@ -113,10 +129,6 @@ class LogHandle:
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change of levels."""
         self._listeners.append(callback)
-
-    def submit(self, line: Line) -> None:
-        """Queue a line made by the caller, who has checked its level."""
-        self._queue.submit(line)
 
     def toggle_debug(self) -> None:
         """Switch our own loggers between the configured level and debug (SIGUSR1); says so."""

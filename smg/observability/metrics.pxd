@@ -25,3 +25,6 @@ cdef class Histogram(Child):
 
     @cython.locals(values=double[::1], limits=double[::1], index=Py_ssize_t)
     cpdef object observe(self, double value)
+
+    @cython.locals(values=double[::1], slot=Py_ssize_t)
+    cpdef list snapshot(self)

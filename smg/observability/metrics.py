@@ -2,7 +2,8 @@
 
 A family has a name and label names; a child is one label tuple and owns slots of the block. Resolve
 children once, never per request. Update a registry from one thread, the event loop's; exposition
-may read from any thread.
+reads from another. That is safe because each update is an addition under the interpreter lock, and
+a reader takes what belongs together in one step (`Histogram.snapshot`, `Family.children`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class Block:
         return self._values, start
 
     def free(self, values: memoryview[float], start: int, slots: int) -> None:
-        """Take a run back; nobody may write to it any more."""
+        """Take a run back; nobody may write to it any more. From any thread: a scrape may hold the
+        last reference to a child.
+        """
         self._free.setdefault(slots, []).append((values, start))
 
 
@@ -136,6 +139,13 @@ class Histogram(Child):
         values[self._slot + index] += 1.0
         values[self._sum] += value
 
+    def snapshot(self) -> list[float]:
+        """Counts per bucket, not cumulative, and the sum at the end; compiled, all of one moment,
+        whichever thread asks.
+        """
+        values = self._values
+        return [values[slot] for slot in range(self._slot, self._sum + 1)]
+
     @property
     def buckets(self) -> list[float]:
         """Counts per bucket, the last one beyond every bound; not cumulative."""
@@ -195,18 +205,24 @@ class Family(Generic[C]):
         self._tracked.pop(values, None)
 
     def track(self, values: Sequence[str], read: Callable[[], float]) -> None:
-        """Ask `read` at every scrape for this series, instead of being told of each change."""
+        """Ask `read` at every scrape for this series, instead of being told of each change.
+
+        It is called on the scrape's thread: it may read an attribute or a length, but not walk
+        through what the loop changes.
+        """
         key = tuple(values)
         self._check(key)
         self._tracked[key] = read
 
     def tracked(self) -> list[tuple[tuple[str, ...], Callable[[], float]]]:
         """A snapshot of the functions read at scrape time."""
-        return list(self._tracked.items())
+        return list(self._tracked.copy().items())
 
     def children(self) -> list[tuple[tuple[str, ...], C]]:
         """A snapshot of label values and children, in order of creation."""
-        return list(self._children.items())
+        # The copy is one step for other threads. A list of items is not: it makes objects, which
+        # may start a collection, and that may run code.
+        return list(self._children.copy().items())
 
 
 class CounterFamily(Family[Counter]):

@@ -36,10 +36,13 @@ are left out. How to use them: [observability](../guide/observability.md).
 
 # Sections by prefix of the name; the first that fits.
 _SECTIONS = (
-    ("HTTP edge", ("smg_http_",)),
+    ("HTTP edge", ("smg_http_", "smg_admission_", "smg_scheduler_")),
     ("Router", ("smg_router_", "smg_upstream_", "smg_gateway_")),
-    ("Workers", ("smg_worker_",)),
+    ("Prefill and decode", ("smg_pd_",)),
+    ("Workers", ("smg_worker_", "smg_workers_")),
+    ("Policies", ("smg_cache_", "smg_consistent_", "smg_manual_", "smg_prefix_", "smg_routing_")),
     ("Engines", ("smg_engine_",)),
+    ("Tokenizers", ("smg_tokenizer_",)),
     ("Process", ("smg_",)),
 )
 

@@ -8,36 +8,51 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Any, NoReturn
+
+import orjson
 
 Infer = Callable[[str], str]
 
+_OPENERS = ("{", "[", '"')
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
 _WORDS = {"true": "true", "True": "true", "false": "false", "False": "false"}
+_LITERALS = {"true": "true", "false": "false", "null": "null"}
 _NULLS = {"null": "null", "None": "null"}
 
 
 def json_text(raw: str) -> str | None:
     """`raw` as compact JSON; None if it is no JSON, not finite, or nested too deep."""
+    trimmed = raw.strip(" \t\r\n")
+    if trimmed[:1] not in _OPENERS:
+        return _LITERALS.get(trimmed) or _json_number(trimmed)  # an error costs ten times as much
     try:
-        return dump(json.loads(raw, parse_constant=_refuse, parse_float=_finite))
+        value, end = _decode(trimmed)
+        return dump(value) if end == len(trimmed) else None
     except (ValueError, RecursionError):
         return None
 
 
 def dump(value: Any) -> str:
     """Compact JSON, characters beyond ASCII as they are. RecursionError if nested too deep."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers beyond 64 bits, lone surrogates, more than 254 levels
+        return _encode(value)
 
 
 def quoted(raw: str) -> str:
     """`raw` as a JSON string."""
-    return json.dumps(raw, ensure_ascii=False)
+    return encode_basestring(raw)
 
 
 def escaped(raw: str) -> str:
     """The inside of `quoted`."""
-    return json.dumps(raw, ensure_ascii=False)[1:-1]
+    return encode_basestring(raw)[1:-1]
 
 
 def coerce(raw: str, declared: str | None, infer: Infer) -> str:
@@ -84,6 +99,19 @@ def infer_bracketed(raw: str) -> str:
     return infer_scalar(raw)
 
 
+def _json_number(trimmed: str) -> str | None:
+    """A number as JSON writes it."""
+    found = _NUMBER.fullmatch(trimmed)
+    if found is None:
+        return None
+    try:
+        if found.lastindex is None:
+            return str(int(trimmed))
+        return repr(_finite(trimmed))
+    except ValueError:  # not finite, or thousands of digits
+        return None
+
+
 def _integer(trimmed: str) -> str | None:
     try:
         value = int(trimmed) if _numeric(trimmed) else None
@@ -119,3 +147,8 @@ def _finite(text: str) -> float:
 
 def _refuse(text: str) -> NoReturn:
     raise ValueError(text)
+
+
+# Made once: `json.loads` and `json.dumps` make new ones for every call that is not plain.
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).raw_decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

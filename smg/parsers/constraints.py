@@ -107,8 +107,19 @@ def kimik2_tag(functions: Sequence[Function]) -> Json:
     return _triggered([section, call], tags)
 
 
+def inkling_tag(functions: Sequence[Function]) -> Json:
+    """Every call in a block of its own."""
+    block = "<|content_invoke_tool_json|>"
+    tags = [
+        _tag(f'{block}{{"name":{_text(name)},"args":', schema, "}<|end_message|>")
+        for name, schema in _named(functions)
+    ]
+    return _triggered([block], tags)
+
+
 #: parsers whose format an engine can be held to
 STRUCTURAL_TAGS: dict[str, Callable[[Sequence[Function]], Json]] = {
+    "inkling": inkling_tag,
     "kimik2": kimik2_tag,
     "mistral": mistral_tag,
 }

@@ -32,7 +32,10 @@ _STEMS: tuple[tuple[str, str], ...] = (
     ("sarashina", "sarashina"),
     ("step3", "step3 step-3"),
     ("kimik2", "kimi-k2"),
+    ("kimi_k3", "kimi-k3 kimi_k3"),
+    ("inkling", "inkling"),
     ("minimax_m2", "minimax"),
+    ("minimax_m3", "minimax-m3"),
     ("cohere", "command-r command-r-plus command-a c4ai-command cohere cohereforai"),
 )
 _TOOL_STEMS = {stem: parser for parser, stems in _STEMS for stem in stems.split()}
@@ -49,11 +52,13 @@ _REASONING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("glm45", ("glm45", "glm47", "glm-5", "glm-4.5", "glm-4.6", "glm-4.7")),
     ("kimi_thinking", ("kimi-k2-thinking",)),
     ("kimi_k25", ("kimi-k2.5", "kimi-k2.6")),
+    ("kimi_k3", ("kimi-k3", "kimi_k3")),
     ("kimi", ("kimi",)),
     ("step3", ("step3", "step-3")),
     ("minimax_m3", ("minimax-m3", "mm-m3")),
     ("minimax", ("minimax", "mm-m2")),
     ("cohere_cmd", ("command-r", "command-a", "c4ai-command", "cohere")),
+    ("inkling", ("inkling",)),
     ("nano_v3", ("nemotron-nano", "nemotron-super", "nano-v3", "nemotron-3")),
 )
 

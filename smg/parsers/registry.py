@@ -25,10 +25,13 @@ _TOOLS = {
     "deepseek_v41": "dsml:DeepSeekV41",
     "glm45_moe": "glm:Glm",
     "glm47_moe": "glm:Glm",
+    "inkling": "inkling:Inkling",
     "json": "plain_json:PlainJson",
+    "kimi_k3": "kimi_k3:KimiK3",
     "kimik2": "marked:KimiK2",
     "llama": "llama:Llama",
     "minimax_m2": "minimax:MiniMax",
+    "minimax_m3": "minimax_m3:MiniMaxM3",
     "mistral": "mistral:Mistral",
     "nemotron": "qwen_xml:QwenXml",
     "passthrough": "passthrough:Passthrough",
@@ -47,7 +50,9 @@ _REASONING = {
     "deepseek_v4": "token_pair:Think",
     "deepseek_v41": "token_pair:Think",
     "glm45": "token_pair:Think",
+    "inkling": "inkling:Inkling",
     "kimi": "token_pair:Kimi",
+    "kimi_k3": "kimi_k3:KimiK3",
     "kimi_k25": "token_pair:Think",
     "kimi_thinking": "token_pair:AlwaysThink",
     "minimax": "token_pair:AlwaysThink",
@@ -100,14 +105,14 @@ class Parsers(Generic[P]):
 TOOL_PARSERS = Parsers(
     "tool-call",
     "smg.tool_parsers",
-    ToolParser,  # type: ignore[type-abstract]
+    ToolParser,
     {name: f"smg.parsers.tool_calls.{place}" for name, place in _TOOLS.items()},
     {"glm": "glm47_moe", "glm45": "glm45_moe"},
 )
 REASONING_PARSERS = Parsers(
     "reasoning",
     "smg.reasoning_parsers",
-    ReasoningParser,  # type: ignore[type-abstract]
+    ReasoningParser,
     {name: f"smg.parsers.reasoning.{place}" for name, place in _REASONING.items()},
     {"qwen_thinking": "qwen3_thinking"},
 )

@@ -7,20 +7,16 @@ object that orjson has accepted.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
 
+from smg._speedups.members import skip_space, spans, value_end
 from smg.protocols.body import CheckedBody
 
-_SPACE = re.compile(rb"[ \t\n\r]*")
-_SCALAR = re.compile(rb"[^,\]} \t\n\r]+")
-_STRUCTURE = re.compile(rb'["{}\[\]]')
 _WHITESPACE = b" \t\n\r"
-_QUOTE, _BACKSLASH, _OPEN, _COMMA = b'"\\{,'
+_OPEN = ord("{")
 
 
 class Member(NamedTuple):
@@ -67,14 +63,20 @@ def set_field(body: CheckedBody, key: str, value: bytes) -> bytes:
     return _replace(body.raw, key, value)
 
 
+def known_value(raw: bytes, key: str) -> bytes:
+    """The bytes of the value of a member that is there; of repeated keys the last counts."""
+    start = _places(raw, key)[-1]
+    return raw[start : value_end(raw, start)]
+
+
+def _places(raw: bytes, key: str) -> list[int]:
+    """Where the values of a member that is there begin."""
+    return [member.value for member in members(raw) if member.key == key]
+
+
 def _replace(raw: bytes, key: str, value: bytes) -> bytes:
     """Another value for a member that is there. Of a repeated key one is left."""
-    # A key of the object always matches, nested keys and strings can only add matches: a single
-    # match is the member.
-    places = [match.end() for match in _key_pattern(key).finditer(raw)]
-    if len(places) > 1:
-        walk = members(raw, _SPACE.match(raw).end())  # type: ignore[union-attr]
-        places = [member.value for member in walk if member.key == key]
+    places = _places(raw, key)
     if len(places) != 1:
         return edit(raw, {key: value})
     start = places[0]
@@ -82,12 +84,30 @@ def _replace(raw: bytes, key: str, value: bytes) -> bytes:
     return b"".join((view[:start], value, view[value_end(raw, start) :]))
 
 
+def set_fields(body: CheckedBody, changes: Mapping[str, bytes | None]) -> bytes:
+    """The body's bytes with members set to JSON values, or removed (None)."""
+    data, raw = body.data, body.raw
+    there = [key for key in changes if key in data]
+    if len(there) > 1 or (there and changes[there[0]] is None):
+        return edit(raw, changes)
+    added = [
+        orjson.dumps(key) + b":" + value
+        for key, value in changes.items()
+        if value is not None and key not in there
+    ]
+    if there:
+        value = changes[there[0]]
+        assert value is not None
+        raw = _replace(raw, there[0], value)
+    return add_members(raw, b",".join(added)) if added else raw
+
+
 def edit(raw: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     """Sets members to JSON values or removes them (None). Walks the object: for rare changes only.
 
     A changed key is written once, where its last occurrence was, or at the end if it is new.
     """
-    found = list(members(raw, _SPACE.match(raw).end()))  # type: ignore[union-attr]
+    found = members(raw)
     last = {member.key: member for member in found}
     pieces: list[bytes] = []
     for member in found:
@@ -106,7 +126,7 @@ def edit(raw: bytes, changes: Mapping[str, bytes | None]) -> bytes:
 def member_value(raw: bytes, key: str) -> bytes:
     """The bytes of a member's value, `null` if there is none; of repeated keys the last counts."""
     found = b"null"
-    for member in members(raw, _SPACE.match(raw).end()):  # type: ignore[union-attr]
+    for member in members(raw):
         if member.key == key:
             found = raw[member.value : member.end]
     return found
@@ -115,71 +135,26 @@ def member_value(raw: bytes, key: str) -> bytes:
 def array_items(raw: bytes) -> list[bytes]:
     """The bytes of each item of an array."""
     found: list[bytes] = []
-    at = _skip(raw, _skip(raw, 0) + 1)
+    at = skip_space(raw, skip_space(raw, 0) + 1)
     while raw[at : at + 1] not in (b"]", b""):
         end = value_end(raw, at)
         found.append(raw[at:end])
-        at = _skip(raw, end)
+        at = skip_space(raw, end)
         if raw[at : at + 1] == b",":
-            at = _skip(raw, at + 1)
+            at = skip_space(raw, at + 1)
     return found
 
 
-def members(raw: bytes, start: int) -> Iterator[Member]:
+def members(raw: bytes, start: int = 0) -> list[Member]:
     """The members of the object that opens at `start`, repeated keys included."""
-    at = _skip(raw, start + 1)
-    while raw[at] == _QUOTE:
-        key_end = _string_end(raw, at)
-        value = _skip(raw, _skip(raw, key_end) + 1)
-        end = value_end(raw, value)
-        yield Member(orjson.loads(raw[at:key_end]), at, value, end)
-        at = _skip(raw, end)
-        if raw[at] != _COMMA:
-            return
-        at = _skip(raw, at + 1)
+    return [
+        Member(_key(raw[key:key_end]), key, value, end)
+        for key, key_end, value, end in spans(raw, start)
+    ]
 
 
-def value_end(raw: bytes, start: int) -> int:
-    """The index after the value that begins at `start`. No recursion: clients choose the depth."""
-    first = raw[start]
-    if first == _QUOTE:
-        return _string_end(raw, start)
-    if first not in b"{[":
-        return _SCALAR.match(raw, start).end()  # type: ignore[union-attr]
-    depth, at = 0, start
-    while True:
-        at = _STRUCTURE.search(raw, at).start()  # type: ignore[union-attr]
-        byte = raw[at]
-        if byte == _QUOTE:
-            at = _string_end(raw, at)
-            continue
-        at += 1
-        depth += 1 if byte in b"{[" else -1
-        if depth == 0:
-            return at
-
-
-def _string_end(raw: bytes, start: int) -> int:
-    at = start
-    while True:
-        at = raw.index(b'"', at + 1)
-        back = at - 1
-        while raw[back] == _BACKSLASH:
-            back -= 1
-        if (at - back) % 2:  # an even number of backslashes before it: it closes
-            return at + 1
-
-
-def _skip(raw: bytes, at: int) -> int:
-    return _SPACE.match(raw, at).end()  # type: ignore[union-attr]
-
-
-@lru_cache(maxsize=16)
-def _key_pattern(key: str) -> re.Pattern[bytes]:
-    """A key with its colon, in any spelling: JSON may write each letter as an escape."""
-    letters = []
-    for letter in key:
-        code = f"{ord(letter):04x}"
-        escape = "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in code)
-        letters.append(rf"(?:{re.escape(letter)}|\\u{escape})")
-    return re.compile(('"' + "".join(letters) + r'"[ \t\n\r]*:[ \t\n\r]*').encode())
+def _key(text: bytes) -> str:
+    if b"\\" in text:
+        key: str = orjson.loads(text)
+        return key
+    return text[1:-1].decode()

@@ -5,7 +5,7 @@ nobody is called: the owner asks (`admit`, `expire`) and tells the requests. It 
 not from within `admitted()`, because a request that ends at once gives its permit back at once, and
 a thousand of them would otherwise stand on one stack. Rules: routing-reliability 19.
 
-    leave()                                  # and on each tick
+    admission.leave()                        # and on each tick
     while (place := admission.admit(now)) is not None:
         place.target.admitted()
 """
@@ -123,15 +123,19 @@ class Admission:
         self.gone += 1
         return True
 
-    def leave(self) -> None:
-        """A permit comes back: the answer is complete, failed, or nobody wants it any more.
+    def leave(self) -> bool:
+        """A permit comes back: the answer is complete, failed, or nobody wants it any more. Whether
+        anybody waits, so that `admit` is to be called.
 
-        A surplus call is ignored rather than turned into a permit. Call `admit` if anybody waits.
+        A surplus call is ignored rather than turned into a permit.
         """
         if self.inflight:
             self.inflight -= 1
-            self.free = min(float(self.limit), self.free + 1.0)
+            self.free += 1.0
+            if self.free > self.limit:
+                self.free = float(self.limit)
             self._drain.one()
+        return self._line.count > 0
 
     # -- what the owner asks for ------------------------------------------------------------------
 

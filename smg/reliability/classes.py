@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from smg.reliability.tenant_policy import is_tenant_key
+
 SYSTEM = 0
 INTERACTIVE = 1
 DEFAULT = 2
@@ -57,8 +59,11 @@ DEFAULT_CLASSES = (
 
 
 class SchedulerSettings(msgspec.Struct, frozen=True):
-    """`classes`, highest first. `max_class` by tenant key; `default_max_class` for all others."""
+    """`classes`, highest first. `max_class` by tenant key; `default_max_class` for all others.
+    `capacity` in permits; 0: what the workers take together.
+    """
 
+    capacity: int = 0
     classes: tuple[ClassSettings, ...] = DEFAULT_CLASSES
     default_max_class: int = DEFAULT
     max_class: dict[str, int] = {}
@@ -78,7 +83,22 @@ def parse_class(value: bytes) -> int:
 
 
 def reservations(classes: Sequence[ClassSettings], capacity: int) -> tuple[int, ...]:
-    """Permits kept for each class, as configured; together they may be more than `capacity`."""
+    """Permits kept for each class. Where those that are configured do not fit, the classes share
+    half of `capacity` in the same proportions, so that something is left for whoever comes first.
+    """
+    asked = _asked(classes, capacity)
+    total = sum(asked)
+    if total <= capacity:
+        return asked
+    return tuple(number * (capacity // 2) // total for number in asked)
+
+
+def fit(classes: Sequence[ClassSettings], capacity: int) -> bool:
+    """Whether as many permits can be kept for each class as is configured."""
+    return sum(_asked(classes, capacity)) <= capacity
+
+
+def _asked(classes: Sequence[ClassSettings], capacity: int) -> tuple[int, ...]:
     return tuple(
         # the small term: 0.1 * 70 is a little above 7, and 8 is not what was asked for
         max(settings.reserved, math.ceil(settings.share * capacity - 1e-9))
@@ -111,7 +131,18 @@ def scheduler_settings(data: Any, default_max_class: str = "default") -> Schedul
         classes[rank] = _decode(merged, ClassSettings, f" in class {name}")
         if problem := classes[rank].problem():
             raise ValueError(f"class {name}: {problem}")
+    if file.capacity is not None and file.capacity < 1:
+        raise ValueError("capacity must be at least 1")
+    if file.capacity is not None and not fit(classes, file.capacity):
+        total = sum(_asked(classes, file.capacity))
+        raise ValueError(
+            f"classes: {total} permits are reserved, but there are {file.capacity} (capacity)"
+        )
+    for tenant in file.tenant_policies:
+        if not is_tenant_key(tenant):
+            raise ValueError(f"tenant_policies: {tenant!r} is not a tenant key")
     return SchedulerSettings(
+        file.capacity or 0,
         tuple(classes),
         _rank(default_max_class, "default max class"),
         {
@@ -126,6 +157,7 @@ class _TenantPolicy(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    capacity: int | None = None
     classes: dict[str, dict[str, Any]] = {}
     tenant_policies: dict[str, _TenantPolicy] = {}
 

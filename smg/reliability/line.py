@@ -24,6 +24,11 @@ class Arrival(Protocol):
 class Preemptible(Arrival, Protocol):
     """A request that may also be sent away later, while its client has no byte of the answer."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether the client has a byte of the answer, or the request is over."""
+        ...
+
     def preempted(self) -> None:
         """A higher class needs the permit: end with 503, and give it back."""
 

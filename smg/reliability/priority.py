@@ -29,10 +29,7 @@ _STARVING = (BULK, DEFAULT, INTERACTIVE)  # nobody is above system, so it cannot
 
 
 class PriorityAdmission:
-    """See the module. `capacity` permits; `classes` highest first.
-
-    Raises ValueError if more is to be kept for classes than there is. Workers come and go, though:
-    `resize` shrinks what is kept in proportion instead.
+    """See the module. `capacity` permits, at least 1; `classes` highest first.
 
     Read for metrics: `capacity`, `inflight` in total; by rank `seats` (in flight), `reserved`,
     `promoted` (let in because they starved) and `preempted` (sent away, by rank of the victim and
@@ -54,30 +51,27 @@ class PriorityAdmission:
     )
 
     def __init__(self, capacity: int, classes: Sequence[ClassSettings] = DEFAULT_CLASSES) -> None:
-        kept = reservations(classes, capacity)
-        if sum(kept) > capacity:
-            raise ValueError(
-                f"{sum(kept)} permits are reserved for classes, but there are {capacity}"
-            )
         self._classes = tuple(classes)
         self._waiting = tuple(Line() for _ in RANKS)
-        self._preemptible = tuple(Line() for _ in RANKS)  # in flight, no byte with the client yet
+        self._preemptible = tuple(Line() for _ in RANKS)  # in flight, perhaps without a byte yet
         self.seats = [0 for _ in RANKS]
         self.promoted = [0 for _ in RANKS]
         self.preempted = [[0 for _ in RANKS] for _ in RANKS]
         self.inflight = 0
-        self._set_capacity(capacity, kept)
+        self.resize(capacity)
+
+    def configure(self, capacity: int, classes: Sequence[ClassSettings]) -> None:
+        """Other classes while requests run and wait; call `admit` after. Nobody who waits is sent
+        away for a shorter queue.
+        """
+        self._classes = tuple(classes)
+        self.resize(capacity)
 
     def resize(self, capacity: int) -> None:
         """The workers together take another number of requests, at least 1; call `admit` after."""
-        kept = reservations(self._classes, capacity)
-        if sum(kept) > capacity:
-            kept = tuple(number * capacity // sum(kept) for number in kept)
-        self._set_capacity(capacity, kept)
-
-    def _set_capacity(self, capacity: int, kept: tuple[int, ...]) -> None:
         if capacity < 1:
             raise ValueError("there must be at least 1 permit")
+        kept = reservations(self._classes, capacity)
         self.capacity = capacity
         self.reserved = kept
         self._pool = capacity - sum(kept)
@@ -87,7 +81,8 @@ class PriorityAdmission:
 
     def enter(self, target: Preemptible, rank: int, now: float) -> Place | None:
         """A permit at once, or None if none is free for the class or somebody of it waits."""
-        if self._waiting[rank].count or not self._fits(rank):
+        line = self._waiting[rank]
+        if line.count or not self._fits(rank):
             return None
         place = Place(target, now, rank)
         self._seat(place)
@@ -117,32 +112,45 @@ class PriorityAdmission:
         for lower in _UPWARDS:
             if lower <= rank:
                 return None
-            place = self._preemptible[lower].newest
-            if place is not None and self.seats[lower] > self.reserved[lower]:
+            if self.seats[lower] <= self.reserved[lower]:
+                continue
+            place = self._newest_without_a_byte(lower)
+            if place is not None:
                 self._preemptible[lower].leave(place)
                 self.preempted[lower][rank] += 1
                 return place
         return None
 
-    def began(self, place: Place) -> None:
-        """The client has a byte of the answer: nobody takes this permit away any more."""
-        self._preemptible[place.rank].leave(place)
+    def _newest_without_a_byte(self, rank: int) -> Place | None:
+        # Asked here, when it matters, so that no request has to tell that its answer began. Whose
+        # has is passed over once and for all.
+        line = self._preemptible[rank]
+        while (place := line.newest) is not None and place.target.begun:
+            line.leave(place)
+        return place
 
     def forget(self, place: Place) -> bool:
         """The client of a waiting request left. False if it does not wait any more."""
         return self._waiting[place.rank].leave(place)
 
-    def leave(self, place: Place) -> None:
-        """A permit comes back. A surplus call is ignored. Call `admit` if anybody waits."""
-        if not place.seated:
-            return
-        place.seated = False
-        rank = place.rank
-        self._preemptible[rank].leave(place)
-        if self.seats[rank] > self.reserved[rank]:
-            self._pool_used -= 1
-        self.seats[rank] -= 1
-        self.inflight -= 1
+    def leave(self, place: Place) -> bool:
+        """A permit comes back; a surplus call is ignored. Whether anybody waits, so that `admit` is
+        to be called.
+        """
+        if place.seated:
+            place.seated = False
+            rank = place.rank
+            line = place.line
+            if line is not None:  # else it was found to have begun
+                line.leave(place)
+            if self.seats[rank] > self.reserved[rank]:
+                self._pool_used -= 1
+            self.seats[rank] -= 1
+            self.inflight -= 1
+        for line in self._waiting:  # noqa: SIM110 - a generator costs more than all of the above
+            if line.count:
+                return True
+        return False
 
     # -- what the owner asks for ------------------------------------------------------------------
 
@@ -182,6 +190,10 @@ class PriorityAdmission:
     def depth(self, rank: int) -> int:
         """Requests of a class that wait."""
         return self._waiting[rank].count
+
+    def queue_size(self, rank: int) -> int:
+        """How many may."""
+        return self._classes[rank].queue_size
 
     def pressure(self, rank: int) -> float:
         """How hard a class presses, 0 to 1: how full its queue is, or how much of what is not kept
@@ -223,7 +235,8 @@ class PriorityAdmission:
     def _seat(self, place: Place) -> None:
         rank = place.rank
         place.seated = True
-        self._preemptible[rank].join(place)
+        line = self._preemptible[rank]
+        line.join(place)
         if self.seats[rank] >= self.reserved[rank]:
             self._pool_used += 1
         self.seats[rank] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -44,6 +45,13 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether nothing is limited."""
         return self.tokens_per_minute is self.requests_per_minute is None and not self.model_rules
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens a request has."""
+        return self.tokens_per_minute is not None or any(
+            rule.tokens_per_minute is not None for rule in self.model_rules
+        )
+
     def rule_for(self, model: str) -> ModelRule | None:
         """The one rule that applies: the exact one, else the one with the longest prefix."""
         best = None
@@ -57,12 +65,17 @@ class TenantPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return best
 
 
+@dataclass(frozen=True)
 class Policies:
     """All policies; a tenant without its own has the default one."""
 
-    def __init__(self, default: TenantPolicy, tenants: tuple[TenantPolicy, ...] = ()) -> None:
-        self.default = default
-        self._by_key = {policy.tenant_key: policy for policy in tenants}
+    default: TenantPolicy
+    tenants: tuple[TenantPolicy, ...] = ()
+    _by_key: dict[str | None, TenantPolicy] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_key = {policy.tenant_key: policy for policy in self.tenants}
+        object.__setattr__(self, "_by_key", by_key)
 
     def of(self, tenant: str) -> TenantPolicy:
         """The policy of a tenant key."""

@@ -17,7 +17,7 @@ from smg.reliability.tenant_policy import ModelRule, Policies, TenantPolicy
 from smg.reliability.token_bucket import NEVER, TokenBucket
 
 MAX_TENANTS = 100_000
-_PER_TICK = 1_000
+_PER_TICK = 200  # all of them in about two minutes, at four ticks a second
 
 
 class _Limits:
@@ -111,6 +111,17 @@ class TenantLimits:
 
     def __len__(self) -> int:
         return len(self._tenants)
+
+    def configure(self, policies: Policies) -> None:
+        """Other policies. Tenants whose own stay the same keep what they have used."""
+        self._policies = policies
+        for tenant, state in tuple(self._tenants.items()):
+            if state.policy != policies.of(tenant):
+                del self._tenants[tenant]
+
+    def counts_tokens(self, tenant: str) -> bool:
+        """Whether it matters how many tokens a request of this tenant has."""
+        return self._policies.of(tenant).counts_tokens
 
     def reserve(self, tenant: str, model: str, tokens: int, now: float) -> Reservation:
         """Take one request and its prompt's `tokens` from every scope, or nothing from any.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from smg.config.grammar import UsageError
 from smg.core.errors import ConfigError
 from smg.serve.launchers import BACKEND_LAUNCHERS, flag_value
 from smg.serve.ports import PortError, allocate, check_bindable, url_host
@@ -123,7 +124,14 @@ class ServeOrchestrator:
         places = range(args.data_parallel_size)
         given["worker_urls"] = tuple(f"http://127.0.0.1:{place + 1}" for place in places)
         self._given = given
-        loaded = resolve(given)
+        if given.get("pd_disaggregation"):
+            raise ConfigError(
+                ["--router-pd-disaggregation: serve starts no pairs; start them, and smg launch"]
+            )
+        try:
+            loaded = resolve(given)
+        except UsageError as error:
+            raise ConfigError([str(error)]) from None
         for warning in loaded.warnings:
             log.warning("%s", warning)
         config = loaded.config
@@ -280,7 +288,7 @@ def run_gateway(
     reload: Callable[[], Loaded] | None = None,
 ) -> int:
     """The gateway in this process, until it drained."""
-    from smg.app import run
+    from smg.app.main import run
 
     return run(config, on_ready=on_ready, on_signal=on_signal, reload=reload)
 

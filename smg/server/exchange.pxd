@@ -12,7 +12,7 @@ cdef class Exchange:
     cdef public bint body_complete, done, framed, head_only, head_sent, http10, keep_alive
     cdef public int status
     cdef public object error_code, permit
-    cdef public double started
+    cdef public double started, waited
 
     cpdef object sent(self, int status)
     cpdef object ended(self)

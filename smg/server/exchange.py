@@ -91,6 +91,8 @@ class Exchange:
         #: somebody's permit that this request holds; given back at its end
         self.permit: Permit | None = None
         self.write_raw = conn.write
+        #: seconds since `started` that nobody here spent: in the queue, or on attempts that failed
+        self.waited = 0.0
         self.started = perf_counter()
 
     @property
@@ -157,7 +159,14 @@ class Exchange:
             self.abort()
             return
         self.error_code = str(error.code)
+        self.remember(error.status, self.error_code, error.message)
         self.respond(error.status, error_body(error), JSON, error_headers(error))
+
+    def remember(self, status: int, code: str, message: str) -> None:
+        """Put an error on the list of recent ones. `message` is public."""
+        self.server.recent_errors.add(
+            self.route.path, status, code, message, self.request_id.decode("latin-1")
+        )
 
     # -- answers in pieces ------------------------------------------------------------------------
 

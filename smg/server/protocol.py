@@ -124,6 +124,14 @@ class ClientConnection:
 
     def eof_received(self) -> bool:
         """A client that shuts down its side has left; half-closed requests are not served."""
+        exchange = self._exchange
+        if exchange is not None and not exchange.done:
+            # At once: a close would first wait until the client reads what is written already, and
+            # the worker would go on for as long.
+            if exchange.http10:
+                self.server.reset(self.transport)  # as in `cut`
+            else:
+                self.transport.abort()
         return False
 
     def pause_writing(self) -> None:

@@ -4,7 +4,7 @@ from smg.server.routes cimport Endpoint, RouteTable
 
 
 cdef class ServerState:
-    cdef public object loop, settings, access_log, authorize, cors
+    cdef public object loop, settings, access_log, authorize, cors, recent_errors
     cdef public RouteTable table
     cdef public bint log_requests, draining
     cdef public int log_from_status

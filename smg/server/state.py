@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smg.core.deadlines import DeadlineQueue, Ticker
+from smg.observability.recent_errors import RecentErrors
 from smg.server.cors import Cors
 from smg.server.routes import Endpoint, RouteTable
 from smg.server.settings import ServerSettings
@@ -31,6 +32,11 @@ class AccessLog(Protocol):
     def unanswered(self, exchange: Exchange) -> None:
         """It ended before the head of an answer: the client left, or we gave up."""
 
+    def broken(
+        self, exchange: Exchange, error: str, worker: str, cause: BaseException | str | None
+    ) -> None:
+        """The body broke after its head, by a fault of `worker` (a URL) or of the time limits."""
+
 
 class NoLog:
     """Writes nothing."""
@@ -42,6 +48,11 @@ class NoLog:
         """Nothing."""
 
     def unanswered(self, exchange: Exchange) -> None:
+        """Nothing."""
+
+    def broken(
+        self, exchange: Exchange, error: str, worker: str, cause: BaseException | str | None
+    ) -> None:
         """Nothing."""
 
 
@@ -77,6 +88,8 @@ class ServerState:
         self.access_log: AccessLog = NoLog()
         self.log_requests = False
         self.log_from_status = 1000
+        #: what clients were told lately
+        self.recent_errors = RecentErrors()
         self.connections: set[ClientConnection] = set()
         #: requests from their head to the last byte of their answer
         self.exchanges: dict[Exchange, None] = {}

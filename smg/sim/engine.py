@@ -167,9 +167,17 @@ class Engine:
     def _generate(
         self, exchange: Exchange, planner: Planner, data: dict[str, Any], fault: Fault | None
     ) -> None:
+        self._start(exchange, self._plan(planner, data), fault)
+
+    def _plan(self, planner: Planner, data: dict[str, Any]) -> Answer:
         self._serial += 1
         ident = self._boot + b"%010x" % self._serial
-        answer = planner(data, self.settings, self.model_of(data), ident, int(time.time()))
+        return planner(data, self.settings, self.model_of(data), ident, int(time.time()))
+
+    def _start(
+        self, exchange: Exchange, answer: Answer, fault: Fault | None, *, fetched: bool = False
+    ) -> None:
+        """Answer. `fetched`: another engine has read the prompt."""
         if self._instant and fault is None:
             self._answer_at_once(exchange, answer)
             return
@@ -178,6 +186,10 @@ class Engine:
             if fault is None
             else FaultyJob(self, exchange, answer, fault)
         )
+        job.fetched = fetched
+        self._enqueue(exchange, job)
+
+    def _enqueue(self, exchange: Exchange, job: Job) -> None:
         exchange.consumer = job
         limit = self.settings.max_running
         if limit and len(self.jobs) >= limit:
@@ -207,6 +219,8 @@ class Engine:
         self.prompt_tokens += answer.prompt_tokens
         self.cached_tokens += cached
         cost = (answer.prompt_tokens - cached) * self._cost_per_token
+        if job.fetched:
+            cost = 0.0
         reading = max(now, self._prefill_free) if cost else now
         ready = reading + cost
         if cost:

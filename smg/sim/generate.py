@@ -47,7 +47,16 @@ def generate_tails(tokens: tuple[str, ...], finish: bytes) -> tuple[bytes, ...]:
 class GenerateAnswer(Answer):
     """One text, or an array of them for a batch."""
 
-    __slots__ = ("_batch", "_finish", "_ids", "_is_batch", "_logprobs", "_prompts", "_tokens")
+    __slots__ = (
+        "_batch",
+        "_finish",
+        "_ids",
+        "_is_batch",
+        "_logprobs",
+        "_plain",
+        "_read",
+        "_tokens",
+    )
 
     def __init__(
         self, data: dict[str, Any], settings: SimSettings, model: str, ident: bytes, created: int
@@ -69,6 +78,7 @@ class GenerateAnswer(Answer):
         )
         self._tokens = [answer_tokens(seed_of(_text(prompt)), count) for prompt in self._batch]
         self._logprobs = data.get("return_logprob") is True
+        self._read = True
         rid = data.get("rid")
         rids = (
             rid
@@ -87,13 +97,19 @@ class GenerateAnswer(Answer):
         if self.stream:
             if len(self._batch) > 1:
                 raise prompts.reject("a batch cannot be streamed", "stream")
-            self.tails = generate_tails(self._tokens[0], self._finish)
+            self._plain = self.tails = generate_tails(self._tokens[0], self._finish)
             self.head = b""
 
     def opening(self, cached: int) -> Sequence[bytes]:
         # Not a frame: the first place where the cached share is known.
         self.head = b"data: {" + self._meta(0, cached)
+        if self._logprobs:  # all of them in the first frame
+            self.tails = (self._logprob_lists(0) + self._plain[0], *self._plain[1:])
         return ()
+
+    def leave_out_prompt(self) -> None:
+        """Another engine read the prompt: its log-probabilities are not known here."""
+        self._read = False
 
     def frames(self, cached: int) -> list[bytes]:
         self.opening(cached)
@@ -134,6 +150,8 @@ class GenerateAnswer(Answer):
         prompt = self._batch[place]
         ids = prompt if not isinstance(prompt, str) else range(prompts.count_tokens(prompt))
         entering = [[None if spot == 0 else -1.0, token, None] for spot, token in enumerate(ids)]
+        if not self._read:
+            entering = []
         leaving = [[-0.5, token, None] for token in output_ids(self._tokens[place])]
         return b'"input_token_logprobs":%s,"output_token_logprobs":%s,' % (
             orjson.dumps(entering),

@@ -29,7 +29,7 @@ class Outcome(enum.Enum):
 
 class Job:
     """See the module. `running` is False while it waits for a place; `reading` is the loop time at
-    which its prompt begins to be read.
+    which its prompt begins to be read; `fetched`: another engine has read it.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class Job:
         "_place",
         "answer",
         "ended",
+        "fetched",
         "reading",
         "running",
     )
@@ -54,6 +55,7 @@ class Job:
         self.running = False
         self.reading = 0.0
         self.ended = False
+        self.fetched = False
         self._begun = False
         self._place = 0
         self._cached = 0

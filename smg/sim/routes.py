@@ -15,6 +15,7 @@ from smg.sim.faults import FaultError, parse
 from smg.sim.generate import GenerateAnswer
 from smg.sim.messages import MessageAnswer
 from smg.sim.misbehaviour import strike_body
+from smg.sim.pairs import PairEngine
 from smg.sim.responses import ResponseAnswer
 from smg.sim.settings import SimSettings
 
@@ -72,6 +73,9 @@ def routes(engine: Engine) -> list[Route]:
     table += [Route("POST", "/flush_cache", flush), Route("GET", "/flush_cache", flush)]
     # The admin calls never misbehave: a test must be able to end a fault.
     table.append(Route("GET", "/sim/state", lambda exchange: _json(exchange, info.state(engine))))
+    if isinstance(engine, PairEngine):
+        kv = engine.kv
+        table.append(Route("GET", "/sim/kv", lambda exchange: _json(exchange, kv.report())))
     table.append(Route("GET", "/sim/faults", lambda exchange: _json(exchange, _faults(engine))))
     table.append(Route("POST", "/sim/faults", lambda exchange: _arm(engine, exchange)))
     table.append(Route("DELETE", "/sim/faults", lambda exchange: _disarm(engine, exchange)))

@@ -30,6 +30,12 @@ class SimSettings:
     max_running: int = 256
     stream_writes: str = "each"
     tick_ms: float = 2.0
+    role: str = "regular"
+    engine: str = "sglang"
+    bootstrap_port: int = 8998
+    kv_engine_id: str = "sim-engine"
+    kv_timeout_secs: float = 30.0
+    kv_transfer_ms: float = 0.0
     load_reports: str = "all"
     keep_requests: int = 8
     faults: tuple[str, ...] = ()
@@ -106,6 +112,29 @@ def build_parser() -> argparse.ArgumentParser:
         help="instant streams: an HTTP chunk per frame, or one for all (each)",
     )
     timing.add_argument("--tick-ms", type=_tick, help="resolution of the pacing timer (2)")
+    pairs = parser.add_argument_group("prefill/decode pairs")
+    pairs.add_argument(
+        "--role",
+        choices=["regular", "prefill", "decode"],
+        help="half of a pair, or a whole engine (regular)",
+    )
+    pairs.add_argument(
+        "--engine", choices=["sglang", "vllm"], help="whose rules the halves follow (sglang)"
+    )
+    pairs.add_argument(
+        "--bootstrap-port",
+        type=_port,
+        help="where decode workers find a prefill worker; 0 lets the system choose (8998)",
+    )
+    pairs.add_argument("--kv-engine-id", help="prefill's name for Mooncake (sim-engine)")
+    pairs.add_argument(
+        "--kv-timeout-secs",
+        type=_amount,
+        help="how long a half waits for the other, and keeps blocks that nobody takes (30)",
+    )
+    pairs.add_argument(
+        "--kv-transfer-ms", type=_amount, help="time that taking the blocks costs (0)"
+    )
     testing = parser.add_argument_group("testing")
     testing.add_argument(
         "--fault",
@@ -140,6 +169,8 @@ def make(preset: str = "default", **given: Any) -> SimSettings:
     for name in ("models", "faults"):
         if name in values:
             values[name] = tuple(values[name])
+    if values.get("role", "regular") != "regular":
+        values.setdefault("owned_by", values.get("engine", SimSettings.engine))
     return SimSettings(**values)
 
 

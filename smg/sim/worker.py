@@ -10,6 +10,7 @@ from smg.server import HttpServer, ServerSettings
 from smg.server.listener import BACKLOG, bind
 from smg.server.protocol import ClientConnection
 from smg.sim.engine import Engine
+from smg.sim.pairs import PairEngine
 from smg.sim.routes import routes
 from smg.sim.settings import SimSettings
 
@@ -57,11 +58,14 @@ class Worker:
 
     def __init__(self, settings: SimSettings) -> None:
         self.settings = settings
-        self.engine = Engine(settings, asyncio.get_running_loop())
+        kind = Engine if settings.role == "regular" else PairEngine
+        self.engine = kind(settings, asyncio.get_running_loop())
         self._server = SimServer(self.engine)
 
     async def open(self) -> None:
         """Listen; raises OSError."""
+        if isinstance(self.engine, PairEngine):
+            await self.engine.open(self.settings.host)
         await self._server.open(self.settings.host, self.settings.port)
         port = self._server.port
         self.settings = self.engine.settings = replace(self.settings, port=port)
@@ -81,3 +85,5 @@ class Worker:
         """Stop accepting, let answers end for `grace` seconds, then cut."""
         await self._server.close(grace)
         self.engine.close()
+        if isinstance(self.engine, PairEngine):
+            await self.engine.tasks.close()

@@ -35,6 +35,8 @@ class Encoder(ABC):
 
     vocab_size: int
     added: tuple[AddedToken, ...] = ()
+    #: whether `decode` refuses ids that the vocabulary does not have; else it leaves them out
+    refuses_unknown_ids = False
 
     @abstractmethod
     def encode(self, text: str, add_special_tokens: bool) -> array[int]:

@@ -34,6 +34,16 @@ class DecodeFailed(GatewayError):
     code = "detokenization_error"
 
 
+class TokenizerBusy(GatewayError):
+    """As much text is being encoded as the gateway takes at once (503)."""
+
+    status = 503
+    code = "tokenizer_busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too much text is being encoded, try again", retry_after=1)
+
+
 class MissingLibrary(LoadFailed):
     """The extra `tokenizers` is not installed."""
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from smg.tokenization.encoder import IDS, AddedToken, Encoder, TextStream
@@ -16,6 +16,7 @@ from smg.tokenization.libraries import library
 log = logging.getLogger(__name__)
 
 _WINDOW = 64
+_GAPS = 4  # ids are looked for up to this many times their number
 
 
 def byte_alphabet() -> dict[str, int]:
@@ -118,15 +119,31 @@ class HfEncoder(Encoder):
         # Into Latin-1, whose characters are the bytes; U+0100 for what stands for no byte.
         alphabet = dict.fromkeys(range(256), 0x100)
         alphabet.update({ord(character): byte for character, byte in byte_alphabet().items()})
-        vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
-        table: list[bytes | None] = [None] * (max(vocabulary.values(), default=-1) + 1)
-        for token, number in vocabulary.items():
+        table: list[bytes | None] = []
+        for token in self._tokens():
+            if token is None:
+                table.append(None)
+                continue
             try:
-                table[number] = token.translate(alphabet).encode("latin-1")
+                table.append(token.translate(alphabet).encode("latin-1"))
             except UnicodeEncodeError:
                 # Not written in the alphabet: an added token, which is text.
-                table[number] = token.encode("utf-8", "replace")
+                table.append(token.encode("utf-8", "replace"))
         return table
+
+    def _tokens(self) -> Iterator[str | None]:
+        """All tokens in the order of their ids, None for ids between them that are not used.
+
+        One by one: `get_vocab` would keep all other threads waiting for a tenth of a second.
+        """
+        left = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        highest = _GAPS * left
+        for number in range(highest):
+            token = self.id_to_token(number)
+            yield token
+            left -= token is not None
+            if not left:
+                return
 
     def _is_byte_level(self) -> bool:
         decoder = self._tokenizer.decoder

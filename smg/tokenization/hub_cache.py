@@ -6,7 +6,12 @@ import os
 import re
 from pathlib import Path
 
-_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?", re.ASCII)
+_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether this may be `org/name` of the hub, and not a path."""
+    return _ID.fullmatch(text) is not None
 
 
 def cache_folder() -> Path:
@@ -20,7 +25,7 @@ def cache_folder() -> Path:
 
 def snapshot(model: str) -> Path | None:
     """The directory with the files of `org/name` at its main revision, if it is there."""
-    if _ID.fullmatch(model) is None:
+    if not is_hub_id(model):
         return None
     folder = cache_folder() / ("models--" + model.replace("/", "--"))
     try:

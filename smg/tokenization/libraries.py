@@ -10,7 +10,7 @@ from smg.tokenization.errors import MissingLibrary
 
 
 def library(name: str) -> ModuleType:
-    """Import `tokenizers`, `tiktoken` or `jinja2`; errors: MissingLibrary."""
+    """Import `tokenizers`, `tiktoken`, `jinja2` or `huggingface_hub`; errors: MissingLibrary."""
     # Read once, when the library is loaded. Its own threads make one long encode no faster here,
     # but each encode stalls the loop ten times longer: our pool is the parallelism.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -7,18 +7,22 @@ tiktoken ranks.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from smg.tokenization.chat_template import ChatTemplate
 from smg.tokenization.encode_cache import CacheLimits
 from smg.tokenization.encoder import Encoder
+from smg.tokenization.encodings import encoding_of, read_encoding
 from smg.tokenization.errors import LoadFailed
 from smg.tokenization.folder import Folder, find_template, read_template
 from smg.tokenization.hf import HfEncoder
-from smg.tokenization.hub_cache import snapshot
+from smg.tokenization.hub_cache import is_hub_id, snapshot
+from smg.tokenization.hub_download import download, is_offline
 from smg.tokenization.mock import TOKENS as MOCK_TOKENS
 from smg.tokenization.mock import MockEncoder
+from smg.tokenization.openai_names import openai_encoding
 from smg.tokenization.ranks import (
     CL100K_PATTERN,
     KIMI_PATTERN,
@@ -39,24 +43,28 @@ _SNIFF = 512
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a tokenizer comes from: a directory, a file, the id of a model in the local hub
-    cache, or `mock`; and a template file that wins over what lies beside it.
+    """Where a tokenizer comes from: a directory, a file, a name of OpenAI's models, the id of a
+    model on the hub, or `mock`; and a template file that wins over what lies beside it.
     """
 
     path: str
     template: str | None = None
 
 
-def load(source: Source, limits: CacheLimits | None = None) -> Tokenizer:
-    """Read everything; errors: LoadFailed."""
+def load(
+    source: Source,
+    limits: CacheLimits | None = None,
+    given_up: threading.Event | None = None,
+) -> Tokenizer:
+    """Read everything; errors: LoadFailed. A download ends when `given_up` is set."""
     if source.path in _MOCK:
         return _finish(MockEncoder(), Folder(Path()), source, limits, MOCK_TOKENS, eos=[999])
     path = Path(source.path)
     if not path.exists():
-        found = snapshot(source.path)
-        if found is None:
-            raise LoadFailed(f"File not found: {source.path}")
-        path = found
+        encoding = openai_encoding(source.path)
+        if encoding is not None:
+            return _finish(encoding, Folder(Path()), source, limits, {}, eos=[])
+        path = _from_hub(source.path, given_up or threading.Event())
     file = _file_in(path) if path.is_dir() else path
     folder = Folder.read(file.parent)
     kind = _kind(file)
@@ -71,6 +79,29 @@ def load(source: Source, limits: CacheLimits | None = None) -> Tokenizer:
     if isinstance(encoder, HfEncoder):
         set_template_processor(encoder, folder.tokenizer_config, tokens)
     return _finish(encoder, folder, source, limits, tokens, eos=folder.eos_ids())
+
+
+def _from_hub(model: str, given_up: threading.Event) -> Path:
+    """The directory of a model: what the hub's tools keep, else fetched; errors: LoadFailed."""
+    if not is_hub_id(model):
+        raise LoadFailed(f"File not found: {model}")
+    found = snapshot(model)
+    if found is not None:
+        try:
+            _file_in(found)
+        except LoadFailed:
+            pass  # somebody fetched other files of the model only
+        else:
+            return found
+    if is_offline():
+        where = "no such file" if found is None else "its files in the hub cache are no tokenizer"
+        raise LoadFailed(f"File not found: {model} ({where}, and the hub must not be asked)")
+    found = download(model, given_up)
+    try:
+        _file_in(found)
+    except LoadFailed as error:
+        raise LoadFailed(f"No tokenizer files found for model '{model}'.") from error
+    return found
 
 
 def _finish(
@@ -104,8 +135,11 @@ def _finish(
 
 
 def _ranks(file: Path, folder: Folder) -> RanksEncoder:
-    ranks = read_ranks(file)
     added = declared_tokens(folder.tokenizer_config)
+    known = encoding_of(file)
+    if known is not None and not added:
+        return read_encoding(file, known)
+    ranks = read_ranks(file)
     if is_kimi(folder.tokenizer_config, folder.config):
         return RanksEncoder(ranks, reserved_tokens(len(ranks), added), KIMI_PATTERN)
     return RanksEncoder(ranks, added, CL100K_PATTERN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import unicodedata
 from array import array
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -27,6 +28,13 @@ KIMI_PATTERN = (
     rf"[\p{{Han}}]+|{_LEAD}{_UPPER}*{_LOWER}+{_SUFFIX}|{_LEAD}{_UPPER}+{_LOWER}*{_SUFFIX}"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_WORD = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+O200K_PATTERN = (
+    rf"{_LEAD}{_WORD[0]}*{_WORD[1]}+{_SUFFIX}|{_LEAD}{_WORD[0]}+{_WORD[1]}*{_SUFFIX}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN_PATTERN = CL100K_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+R50K_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 KIMI_RESERVED = 256
 _KIMI_TYPES = frozenset({"kimi_k2", "kimi_k25", "kimi_k3"})
 
@@ -108,11 +116,18 @@ class RanksEncoder(Encoder):
     """A vocabulary of the library `tiktoken`.
 
     It adds no special tokens of its own, so `add_special_tokens` changes nothing, and it finds
-    added tokens in any text.
+    added tokens in any text. `composed`: texts are brought into Unicode's form NFC first.
     """
 
+    refuses_unknown_ids = True
+
     def __init__(
-        self, ranks: Mapping[bytes, int], added: Sequence[AddedToken], pattern: str
+        self,
+        ranks: Mapping[bytes, int],
+        added: Sequence[AddedToken],
+        pattern: str,
+        *,
+        composed: bool = False,
     ) -> None:
         tiktoken = library("tiktoken")
         specials = {token.content: token.id for token in added}
@@ -136,17 +151,21 @@ class RanksEncoder(Encoder):
         self._names = {token.id: token.content for token in self.added}
         self._numbers = dict(specials)
         self._ranks = ranks
+        self._composed = composed
         self._skip = self.special_ids()
         self.vocab_size = len(self._table)
 
     @property
     def scans_alike(self) -> bool:
         # tiktoken searches its special tokens in no fixed order: where one begins with another
-        # there is no telling which is found.
+        # there is no telling which is found. And composing may take the end of one away.
         names = sorted(self._numbers)
-        return not any(longer.startswith(shorter) for shorter, longer in pairwise(names))
+        overlaps = any(longer.startswith(shorter) for shorter, longer in pairwise(names))
+        return not (overlaps or self._composed)
 
     def encode(self, text: str, add_special_tokens: bool) -> array[int]:
+        if self._composed:
+            text = unicodedata.normalize("NFC", text)
         try:
             ids = self._encoding.encode(text, allowed_special="all", disallowed_special=())
         except Exception as error:

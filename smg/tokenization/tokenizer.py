@@ -11,6 +11,9 @@ from smg.tokenization.encode_cache import CacheLimits, CacheStats, EncodeCache
 from smg.tokenization.encoder import Encoder
 from smg.tokenization.token_table import token_table
 
+_LONG = 4096  # ids that are decoded in one call
+_NO_STOPS = Stops()
+
 
 class Tokenizer:
     """One tokenizer with its template, its stop ids and its caches; used by all requests at once.
@@ -64,7 +67,12 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of a whole answer; errors: DecodeFailed."""
-        return self.encoder.decode(ids, skip_special)
+        if self._table is None or len(ids) <= _LONG or self.encoder.refuses_unknown_ids:
+            return self.encoder.decode(ids, skip_special)
+        # The library would keep all other threads waiting until it is done.
+        decoder = StopDecoder(self._table, _NO_STOPS, skip_special)
+        parts = [decoder.feed(ids[at : at + _LONG]) for at in range(0, len(ids), _LONG)]
+        return "".join(parts) + decoder.flush()
 
     def stops(
         self,

@@ -9,13 +9,9 @@ from typing import Any
 from smg.tokenization.errors import LoadFailed
 from smg.tokenization.hf import HfEncoder
 from smg.tokenization.libraries import library
-from smg.tokenization.ranks import declared_tokens
+from smg.tokenization.ranks import QWEN_PATTERN, declared_tokens
 
 CLASSES = frozenset({"Qwen2Tokenizer", "Qwen2TokenizerFast"})
-PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 def load_vocab_merges(folder: Path, tokenizer_config: Mapping[str, Any]) -> HfEncoder:
@@ -43,7 +39,7 @@ def load_vocab_merges(folder: Path, tokenizer_config: Mapping[str, Any]) -> HfEn
     tokenizer.normalizer = tokenizers.normalizers.NFC()
     tokenizer.pre_tokenizer = pre.Sequence(
         [
-            pre.Split(tokenizers.Regex(PATTERN), behavior="isolated"),
+            pre.Split(tokenizers.Regex(QWEN_PATTERN), behavior="isolated"),
             pre.ByteLevel(
                 add_prefix_space=bool(tokenizer_config.get("add_prefix_space", False)),
                 use_regex=False,

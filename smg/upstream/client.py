@@ -138,8 +138,8 @@ class HttpClient:
 
     @property
     def open_connections(self) -> int:
-        """Connections to all workers, idle ones included."""
-        return sum(len(pool.connections) for pool in self._pools.values())
+        """Connections to all workers, idle ones included. From any thread."""
+        return sum(len(pool.connections) for pool in tuple(self._pools.values()))
 
     async def fetch(
         self,

@@ -56,20 +56,27 @@ class UpstreamPool:
         origin = self.origin
         error: UpstreamError | None = None
         conn = UpstreamConnection(self)
+        limit = _ConnectLimit(self.settings.connect_timeout)
         try:
-            await asyncio.wait_for(
-                asyncio.get_running_loop().create_connection(
-                    lambda: cast(asyncio.Protocol, conn),
-                    origin.host,
-                    origin.port,
-                    ssl=self._ssl,
-                    server_hostname=origin.host if self._ssl else None,
-                ),
-                self.settings.connect_timeout or None,
+            await asyncio.get_running_loop().create_connection(
+                lambda: cast(asyncio.Protocol, conn),
+                origin.host,
+                origin.port,
+                ssl=self._ssl,
+                server_hostname=origin.host if self._ssl else None,
             )
-        except (OSError, asyncio.TimeoutError, ssl.SSLError) as cause:
+        except OSError as cause:  # TLS errors are
             error = ConnectFailed("Could not connect to the worker.", cause=repr(cause))
+        except asyncio.CancelledError:
+            # The connection may just have been made, and uvloop closes it without telling us.
+            self.connections.discard(conn)
+            # A close at the very moment of the timer may be taken for it; either way this ends now.
+            if not limit.over:
+                raise
+            cause_text = f"no connection within {self.settings.connect_timeout:g} s"
+            error = ConnectFailed("Could not connect to the worker.", cause=cause_text)
         finally:
+            limit.cancel()
             self.connecting -= 1
         if error is not None:
             user.upstream_failed(error, reused=False)
@@ -117,3 +124,28 @@ class UpstreamPool:
         for conn in list(self.connections):
             conn.transport.abort()
         self.idle.clear()
+
+
+class _ConnectLimit:
+    """Cancels the running task after `seconds` (0 = never); then `over` is true.
+
+    Not wait_for: before Python 3.12 it loses a cancellation that meets a connection just made, and
+    the close that sent it would go on without the task.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        if seconds:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        assert self._task is not None
+        self.over = True
+        self._task.cancel()
+
+    def cancel(self) -> None:
+        """The connect ended by itself."""
+        if self._timer is not None:
+            self._timer.cancel()

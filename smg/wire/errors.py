@@ -1,12 +1,19 @@
 """How an error becomes an HTTP answer: the one place (shape A of http-api 4 for every route, the
-shorter shape of the worker API, and Anthropic's for a missing key on `/v1/messages`).
+shorter shapes of the worker, tokenizer and parser APIs, and Anthropic's for a missing key on
+`/v1/messages`).
 """
 
 from __future__ import annotations
 
 import orjson
 
-from smg.core.errors import AdminError, GatewayError, MessagesAuthError
+from smg.core.errors import (
+    AdminError,
+    GatewayError,
+    MessagesAuthError,
+    ParseError,
+    TokenizerError,
+)
 
 JSON = b"application/json"
 
@@ -15,6 +22,10 @@ def error_body(error: GatewayError) -> bytes:
     """The OpenAI error object; the private cause is never part of it."""
     if isinstance(error, AdminError):
         return orjson.dumps({"error": error.message, "code": error.code})
+    if isinstance(error, TokenizerError):
+        return orjson.dumps({"error": {"message": error.message, "type": error.code}})
+    if isinstance(error, ParseError):
+        return orjson.dumps({"error": error.message, "success": False})
     if isinstance(error, MessagesAuthError):
         inner = {"type": "authentication_error", "message": error.message}
         return orjson.dumps({"type": "error", "error": inner})

@@ -10,7 +10,7 @@ cdef class Worker:
     cdef LoadTable _table
     cdef readonly uint32_t slot
     cdef public bytes address
-    cdef public bint tls
+    cdef public bint overloaded, tls
     cdef public int dp_rank, revision
     cdef public object base_url, spec
     cdef public Breaker breaker

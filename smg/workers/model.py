@@ -84,6 +84,8 @@ class Worker:
         self.transport: Any = None
         #: judges the worker by its answers; None while there are no circuit breakers
         self.breaker: Breaker | None = None
+        #: its own reports say that it has too much (`smg.fleet.overload`)
+        self.overloaded = False
 
     @property
     def model_ids(self) -> tuple[str, ...]:

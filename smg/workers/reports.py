@@ -44,6 +44,12 @@ class LoadReport:
     source: str = ""  # "loads", "vllm", "sglang", "grpc"
 
     @property
+    def waiting_requests(self) -> int | None:
+        """Requests that wait in all ranks that say; None if none does."""
+        waiting = [r.waiting_requests for r in self.ranks if r.waiting_requests is not None]
+        return sum(waiting) if waiting else None
+
+    @property
     def token_usage(self) -> float | None:
         """Mean share of the KV cache in use over the ranks that say, clamped to 0..1."""
         usages = [rank.token_usage for rank in self.ranks if rank.token_usage is not None]

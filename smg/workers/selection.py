@@ -6,6 +6,7 @@ registry whenever something changes. Rules: routing-reliability 2, http-api 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from smg.core.errors import NotFoundError, NoWorkerError
@@ -21,6 +22,11 @@ def is_available(worker: Worker) -> bool:
     The only place that knows; whoever adds a condition (breaker, overload) also calls
     `WorkerRegistry.availability_changed` when it flips.
     """
+    return _could_serve(worker) and not worker.overloaded
+
+
+def _could_serve(worker: Worker) -> bool:
+    """Whether nothing but overload may speak against it."""
     if worker.status is not WorkerStatus.READY:
         return False
     return worker.breaker is None or worker.breaker.admits
@@ -42,6 +48,20 @@ def candidates(
 def model_not_found(model: str) -> NotFoundError:
     """Nothing of the right kind is registered for the model."""
     return NotFoundError(f"No worker available for model '{model}'", code="model_not_found")
+
+
+def nobody_available(workers: Iterable[Worker], retry_after: int) -> NoWorkerError:
+    """Why none of a group's workers can take a request now. `retry_after` is in seconds: when the
+    next load reports come.
+    """
+    if any(worker.overloaded and _could_serve(worker) for worker in workers):
+        return all_overloaded(retry_after)
+    return no_available_workers()
+
+
+def all_overloaded(retry_after: int) -> NoWorkerError:
+    """Those that could take a request report too much work. Never retried by the gateway."""
+    return NoWorkerError("All workers are overloaded", retry_after=retry_after)
 
 
 def no_available_workers() -> NoWorkerError:

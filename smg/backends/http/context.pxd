@@ -17,5 +17,6 @@ cdef class RelayContext:
     cdef public Budget budget
     cdef public tuple key_headers
     cdef public bint explain, notes_decisions
+    cdef public int shed_retry_after
 
     cpdef Lane lane(self, model)

@@ -40,6 +40,8 @@ class RelaySettings:
     explain: bool = False
     #: how failed attempts are repeated; None: they are not
     retry: RetrySettings | None = None
+    #: when a client had better come back whose request nobody takes because of overload
+    shed_retry_after: int = 10
     #: refuse requests that name no model where a model may be left out
     needs_model: bool = False
 
@@ -79,6 +81,7 @@ class RelayContext:
         self.first_byte = DeadlineQueue(ticker, settings.first_byte_timeout, late)
         #: how failed attempts are repeated; None: they are not
         self.retry = settings.retry
+        self.shed_retry_after = settings.shed_retry_after
         #: of all retries, so that an outage is not multiplied
         self.budget = Budget()
         self.gather = Gather()

@@ -32,5 +32,6 @@ cdef class Dispatch:
     cpdef bint _take(self, Lane lane, tuple workers) except -1
     cpdef object _leave_worker(self, int evidence)
     cpdef object _tell_breaker(self, int evidence)
-    cdef object _acquire(self, bint fresh)
+    cpdef object _acquire(self, bint fresh)
+    cpdef bytes _request_head(self, Target target, Py_ssize_t length)
     cpdef object _send(self, UpstreamConnection conn)

@@ -20,7 +20,7 @@ from smg.protocols import routing_text, splice
 from smg.reliability.breaker import FAILURE, NEVER, NOTHING, SUCCESS
 from smg.reliability.retry import EXHAUSTED, SUPPRESSED, untried, verdict
 from smg.reliability.retry_after import retry_after
-from smg.workers.selection import no_available_workers
+from smg.workers.selection import all_overloaded, no_available_workers, nobody_available
 
 if TYPE_CHECKING:
     import asyncio
@@ -107,7 +107,7 @@ class Dispatch:
                 self._rename(lane.group.model)
             taken = self._take(lane, lane.group.available)
             if not taken and not self._may_come_back(lane):
-                raise no_available_workers()
+                raise self._nobody(lane)
         except GatewayError as error:
             if backend.series is not None:
                 self._count_refused(error)
@@ -130,6 +130,16 @@ class Dispatch:
     def _may_come_back(self, lane: Lane) -> bool:
         """Whether waiting for a breaker could help a request that found nobody available."""
         return self.backend.retry is not None and bool(lane.available_at() < NEVER)
+
+    def _nobody(self, lane: Lane) -> GatewayError:
+        """Why there is no worker to choose."""
+        backend, group = self.backend, lane.group
+        if group.available:
+            return no_available_workers()  # the policy wants none of them
+        error = nobody_available(group.workers, backend.shed_retry_after)
+        if error.retry_after is not None and backend.series is not None:
+            backend.series.shed("selection")
+        return error
 
     def _rename(self, model: str) -> None:
         """The client said an alias: from here on everything goes by the model's own name, in the
@@ -172,6 +182,9 @@ class Dispatch:
         fields = {
             "request_id": self.exchange.request_id.decode("latin-1"),
             "routing_decision": decision,
+            "branch": policy.reason or policy.name,
+            "worker": worker.url,
+            "model_id": self.model,
         }
         log.debug("routed to %s", worker.url, extra={"fields": fields})
 
@@ -185,7 +198,7 @@ class Dispatch:
         series = self.backend.series.relay(model, self.endpoint, self.body.stream, policy)
         series.requests.inc()
         series.failed(error.status)
-        self.backend.series.upstream(error.status, str(error.code))
+        self.backend.series.upstream(error.status, str(error.code), reached=False)
 
     # -- the connection ---------------------------------------------------------------------------
 
@@ -200,20 +213,55 @@ class Dispatch:
     def connected(self, conn: UpstreamConnection) -> None:
         """The pool opened a connection for us."""
         if self._over:
-            # The client left meanwhile; the connection is good for somebody else.
-            conn.uses = 1  # to them it is a kept connection, which may be dead
-            conn.pool.release(conn)
+            self._leave_unused(conn)  # the client left meanwhile
+        elif self._worker is not None and self._worker.overloaded:
+            self._leave_unused(conn)
+            self._turn_away(self._worker)
         else:
             self._send(conn)
+
+    def _leave_unused(self, conn: UpstreamConnection) -> None:
+        """The connection is good for somebody else."""
+        conn.uses = 1  # to them it is a kept connection, which may be dead
+        conn.pool.release(conn)
+
+    def _turn_away(self, worker: Worker) -> None:
+        """While we connected to the worker it said that it has too much: somebody else has the
+        request, or nobody. (On a kept connection nothing can happen between choice and sending.)
+        """
+        backend = self.backend
+        self._leave_worker(NOTHING)
+        self._tried = (*self._tried, worker)
+        try:
+            lane = backend.lane(self.model)
+        except GatewayError as error:
+            self._fail(error)
+            return
+        others = untried(lane.group.available, self._tried)
+        if others and self._attempt(lane, others):
+            return
+        if backend.series is not None:
+            backend.series.shed("dispatch")
+        self._fail(all_overloaded(backend.shed_retry_after))
 
     def _send(self, conn: UpstreamConnection) -> None:
         worker, target = self._worker, self._target
         assert worker is not None
         assert target is not None
-        exchange = self.exchange
         raw = self.body.raw
         if worker.dp_rank >= 0:
             raw = splice.set_field(self.body, "data_parallel_rank", b"%d" % worker.dp_rank)
+        head = self._request_head(target, len(raw))
+        self.conn = conn
+        self._sent = True
+        conn.send(self, head, raw)  # type: ignore[arg-type]
+        self._dispatched = perf_counter()
+        if self.backend.first_byte.seconds:
+            self.backend.first_byte.add(self)
+
+    def _request_head(self, target: Target, length: int) -> bytes:
+        """The head of the request to a worker, for a body of `length` bytes."""
+        exchange = self.exchange
         path = self.path
         if exchange.query:
             # Not cached: query strings are without number.
@@ -221,15 +269,9 @@ class Dispatch:
             prefix += b"content-type: application/json\r\n"
         else:
             prefix = target.prefix(path)
-        head = self.backend.forward.head(
-            prefix, self.headers, exchange.request_id, target.authorization, len(raw)
+        return self.backend.forward.head(
+            prefix, self.headers, exchange.request_id, target.authorization, length
         )
-        self.conn = conn
-        self._sent = True
-        conn.send(self, head, raw)  # type: ignore[arg-type]
-        self._dispatched = perf_counter()
-        if self.backend.first_byte.seconds:
-            self.backend.first_byte.add(self)
 
     # -- further attempts -------------------------------------------------------------------------
 
@@ -244,6 +286,7 @@ class Dispatch:
             self._sent = False
             if backend.series is not None:
                 backend.series.resends.inc()
+            self.exchange.waited = perf_counter() - self.exchange.started
             self._acquire(True)
             return
         backend.worker_failed(worker)
@@ -290,7 +333,7 @@ class Dispatch:
         settings = backend.retry
         if settings is None:
             return False
-        worker = self._worker
+        worker = self._at_fault()
         if worker is not None:
             settings = settings.merged(worker.spec.resilience)
         if not settings.retries(status):
@@ -311,13 +354,16 @@ class Dispatch:
             attempts=self._attempts,
             status=status,
             deadline=self.exchange.started + limit if limit else NEVER,
-            others=any(other not in tried for other in lane.group.available),
+            others=lane.has_others(tried),
             asked=asked,
             available_at=lane.available_at(),
             random=random.random(),
         )
         series = self._series
         if not decision.again:
+            if decision.reason == EXHAUSTED:
+                attempts, extra = self._attempts, self.exchange.log_extra()
+                log.warning("retries exhausted after %d attempts", attempts, extra=extra)
             if series is not None:
                 if decision.reason == EXHAUSTED:
                     series.retries_exhausted.inc()
@@ -327,7 +373,7 @@ class Dispatch:
         self._tried = tried
         self._leave_worker(evidence)
         if backend.series is not None:
-            backend.series.upstream(status, code)
+            backend.series.upstream(status, code, reached=worker is not None)
             backend.series.backoff(self._attempts, decision.wait)
         if series is not None:
             series.retries.inc()
@@ -338,6 +384,10 @@ class Dispatch:
         else:
             self._next_attempt()
         return True
+
+    def _at_fault(self) -> Worker | None:
+        """The worker that ended the attempt."""
+        return self._worker
 
     def _next_attempt(self) -> None:
         """The pause is over."""
@@ -351,7 +401,7 @@ class Dispatch:
             return
         available = lane.group.available
         if not self._attempt(lane, untried(available, self._tried) or available):
-            self._fail_or_retry(no_available_workers())
+            self._fail_or_retry(self._nobody(lane))
 
     def _attempt(self, lane: Lane, workers: tuple[Worker, ...]) -> bool:
         """Send the request once more; False if the policy chooses nobody."""
@@ -363,6 +413,7 @@ class Dispatch:
             return False
         if self._series is not None:
             self._series.selections.inc()
+        self.exchange.waited = perf_counter() - self.exchange.started
         self._resent = False
         self._sent = False
         self._acquire(False)

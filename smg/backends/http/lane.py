@@ -13,6 +13,7 @@ from smg.reliability.breaker import NEVER
 if TYPE_CHECKING:
     from smg.backends.http.series import BackendSeries, RelaySeries
     from smg.policies.base import Policy
+    from smg.workers import Worker
     from smg.workers.group import ModelGroup
 
 
@@ -49,9 +50,13 @@ class Lane:
         earliest = NEVER
         for worker in self.group.workers:
             breaker = worker.breaker
-            if breaker is not None and worker.is_healthy:
+            if breaker is not None and worker.is_healthy and not worker.overloaded:
                 earliest = min(earliest, breaker.retry_at)
         return earliest
+
+    def has_others(self, tried: tuple[Worker, ...]) -> bool:
+        """Whether a worker is available that is none of `tried`."""
+        return any(worker not in tried for worker in self.group.available)
 
     def series(self, endpoint: str, stream: bool) -> RelaySeries | None:
         """The metric children of one kind of request; None if nothing is counted."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from smg.backends.http.context import RelayContext, RelaySettings
+from smg.backends.http.metered import MeteredRelay
 from smg.backends.http.relay import Relay
 from smg.backends.http.rerank import RerankRelay
 from smg.protocols import CHECKERS, generate
 
 if TYPE_CHECKING:
+    from smg.backends.http.metered import Meter
     from smg.server.exchange import Exchange
 
 
@@ -23,14 +25,25 @@ class HttpBackend(RelayContext):
         )
         self._needs_model = settings.needs_model
 
-    def route(self, endpoint: str, path: str) -> Callable[[Exchange], None]:
+    def route(
+        self,
+        endpoint: str,
+        path: str,
+        meter: Meter | None = None,
+        wrap: Callable[[type[Any]], type[Any]] | None = None,
+    ) -> Callable[[Exchange], None]:
         """The start function of an inference route: check the body, then relay it to `path` of a
-        worker.
+        worker. `meter` limits how much a client may have. `wrap` makes the classes to relay with
+        of the usual ones.
         """
         check = CHECKERS[endpoint]
         if self._needs_model and endpoint == "generate":
             check = generate.check_model
-        relay = RerankRelay if endpoint in ("rerank", "v1_rerank") else Relay
+        reshapes = endpoint in ("rerank", "v1_rerank")
+        relay: type[Relay] = RerankRelay if reshapes else Relay
+        metered = MeteredRelay
+        if wrap is not None:
+            relay, metered = wrap(relay), wrap(metered)
         label = "rerank" if endpoint == "v1_rerank" else endpoint
 
         def start(exchange: Exchange) -> None:
@@ -38,4 +51,14 @@ class HttpBackend(RelayContext):
             exchange.body = b""
             relay(self, exchange, body, label, path).start()
 
-        return start
+        def metered_start(exchange: Exchange) -> None:
+            assert meter is not None
+            body = check(exchange.body, exchange.content_type)
+            exchange.body = b""
+            reservation = meter.begin(exchange, body, label)
+            if reservation is None or reshapes:  # a reshaped answer tells no usage
+                relay(self, exchange, body, label, path).start()
+            else:
+                metered(self, exchange, body, label, path, reservation).start()
+
+        return start if meter is None else metered_start

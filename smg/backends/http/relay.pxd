@@ -2,14 +2,15 @@
 from smg._speedups.head cimport ReplyHead
 from smg._speedups.request_head cimport length_line
 from smg.backends.http.dispatch cimport Dispatch
+from smg.backends.http.series cimport RelaySeries
 from smg.upstream.connection cimport UpstreamConnection
 from smg.wire.head cimport chunk, status_line
 
 
 cdef class Relay(Dispatch):
     cdef public bint _chunk_out, _sse, _watched
-    cdef public double _wrote
-    cdef public bytes _head
+    cdef public double _began, _wrote
+    cdef public bytes _before, _head, _last
     cdef public list _held
     cdef long long _held_bytes
     cdef public object _sink
@@ -18,6 +19,8 @@ cdef class Relay(Dispatch):
     cpdef object upstream_head(self, UpstreamConnection conn, ReplyHead head)
     cpdef object _end(self, int evidence)
     cpdef object _count_head(self, int status, double came)
+    cdef object _count_failure(self, RelaySeries series, int status)
+    cdef object _count_stream(self, RelaySeries series, bytes tail)
     cpdef object flush(self, double now)
     cpdef object _stream_piece(self, bytes data)
     cdef object _write_head(self, bytes piece)

@@ -7,7 +7,6 @@ worker's load and all registrations. How it found its worker is in `dispatch.py`
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,18 +16,19 @@ from smg._speedups.request_head import length_line
 from smg.backends.http.dispatch import Dispatch, evidence_of
 from smg.backends.http.gather import LARGE, SOON
 from smg.core.errors import GatewayError, UpstreamError, UpstreamTimeout
+from smg.protocols import usage
 from smg.reliability.breaker import FAILURE, NOTHING
+from smg.reliability.settings import RETRYABLE_STATUSES
 from smg.wire.errors import stream_error_frame
 from smg.wire.head import LAST_CHUNK, chunk, status_line
 
 if TYPE_CHECKING:
     from smg._speedups.head import ReplyHead
     from smg.backends.http.context import RelayContext
+    from smg.backends.http.series import RelaySeries
     from smg.protocols.body import CheckedBody
     from smg.server.exchange import Exchange
     from smg.upstream.connection import UpstreamConnection
-
-log = logging.getLogger(__name__)
 
 _EVENT_STREAM = b"text/event-stream"
 _KEEP_ALIVE = b": keep-alive\n\n"
@@ -55,6 +55,9 @@ class Relay(Dispatch):
         self._held: list[bytes] | None = None  # pieces that wait to go out together
         self._held_bytes = 0
         self._wrote = 0.0  # when a piece of a stream last went out
+        self._began = 0.0  # when the body of a stream did
+        self._last = b""  # the piece of a stream that came last, and the one before it
+        self._before = b""
         self._status = 0
 
     # -- the worker's side ------------------------------------------------------------------------
@@ -94,7 +97,7 @@ class Relay(Dispatch):
                 conn.sink = self._piece
         if self._sse:
             framing += b"x-accel-buffering: no\r\n"
-        if self._series is not None and self.body.stream and status < 400:
+        if self._series is not None and self.body.stream and status < 300:
             self._unread = True
         if self._unread:
             self._sink, conn.sink = conn.sink, self._first_piece
@@ -114,8 +117,6 @@ class Relay(Dispatch):
             conn.pause()
         if self._series is not None:
             self._count_head(status, came)
-        self.body.data = {}  # parsed form and original bytes are not needed any more
-        self.body.raw = b""
         watch = backend.watch
         if (self._sse and watch.enabled) or watch.idle_limit:
             self._watched = True
@@ -139,11 +140,27 @@ class Relay(Dispatch):
             return
         backend.upstream(status)
         now = perf_counter()
-        series.overhead.observe(self._dispatched - exchange.started + now - came)
-        if status < 400:
+        ours = self._dispatched - exchange.started - exchange.waited
+        series.overhead.observe(ours + now - came)
+        if status < 300:
             series.duration.observe(now - exchange.started)
         else:
-            series.failed(status)
+            self._count_failure(series, status)
+            if status >= 500:
+                exchange.remember(status, "", "The worker's own answer.")
+
+    def _count_failure(self, series: RelaySeries, status: int) -> None:
+        """The final answer is an error of this status."""
+        series.failed(status)
+        if self.backend.retry is None and status in RETRYABLE_STATUSES:
+            series.retries_exhausted.inc()  # with retries on, `_try_again` counts
+
+    def _count_stream(self, series: RelaySeries, tail: bytes) -> None:
+        """A stream is complete: how long it took, and how many tokens it says it had."""
+        now = perf_counter()
+        end = b"".join((self._before, self._last, tail))[-usage.TAIL_BYTES :]
+        since = now - self._began if self._began else 0.0
+        series.stream_ended(now - self._dispatched, since, *usage.counted(end))
 
     def _write_head(self, piece: bytes) -> None:
         """The head goes out with whatever came with it, in one write; until here an error can
@@ -151,7 +168,19 @@ class Relay(Dispatch):
         """
         self.exchange.conn.write(self._head + piece)
         self._head = b""
+        self.body.data = {}  # parsed form and original bytes are not needed any more
+        self.body.raw = b""
         self.exchange.sent(self._status)
+
+    def _take_head_back(self) -> None:
+        """The worker's head was good, what came with it is not, and the client has none of it."""
+        self._status = 0
+        self._head = b""
+        self._sink = None
+        self._unread = self._chunk_out = self._sse = False
+        if self._watched:
+            self._watched = False
+            self.backend.watch.discard(self)
 
     def _first_piece(self, data: bytes) -> None:
         """The first body bytes after the head; later ones go straight to the sink."""
@@ -164,8 +193,9 @@ class Relay(Dispatch):
 
     def _body_began(self) -> None:
         self._unread = False
-        if self._series is not None and self.body.stream and self._status < 400:
-            self._series.ttft.observe(perf_counter() - self._dispatched)
+        if self._series is not None and self.body.stream and self._status < 300:
+            self._began = perf_counter()
+            self._series.first_byte(self._began - self._dispatched)
         policy, worker = self._policy, self._worker
         if policy is not None and worker is not None:
             self._tell_first_byte(policy, worker)
@@ -177,6 +207,7 @@ class Relay(Dispatch):
             assert self._sink is not None
             self.conn.sink = self._sink
             self._body_began()
+            self._last = piece
         self._write_head(chunk(piece) if piece and self._chunk_out else piece)
 
     def _piece(self, data: bytes) -> None:
@@ -192,6 +223,8 @@ class Relay(Dispatch):
         """
         gather = self.backend.gather
         size = len(data)
+        self._before = self._last
+        self._last = data
         if self._held is not None:
             self._held.append(data)
             self._held_bytes += size
@@ -221,6 +254,8 @@ class Relay(Dispatch):
         exchange = self.exchange
         if self._unread and tail:
             self._body_began()
+        if self._series is not None and self.body.stream and self._status < 300:
+            self._count_stream(self._series, tail)
         if self._chunk_out:
             tail = (chunk(tail) if tail else b"") + LAST_CHUNK
         held = self._held
@@ -246,7 +281,8 @@ class Relay(Dispatch):
         if self.exchange.head_sent:
             self._break_off(conn, CUT, "The worker broke off its answer.", error)
         elif self._status:
-            self._fail(error)  # its head was good already, and the request is not kept any more
+            self._take_head_back()
+            self._failed_before_head(error, False)
         else:
             self._failed_before_head(error, reused)
 
@@ -348,18 +384,16 @@ class Relay(Dispatch):
         if self.backend.series is not None:
             self.backend.series.cut(code)
         if code != SHUTDOWN and worker is not None:
-            log.error(
-                "stream broken off: %s (%s) worker=%s",
-                code,
-                error.cause if error is not None else None,
-                worker.url,
-                extra=exchange.log_extra(),
-            )
+            cause = None if error is None else error.cause
+            exchange.server.access_log.broken(exchange, code, worker.url, cause)
+        exchange.remember(self._status, code, message)
         insert = self._sse and conn is not None and self._can_insert(conn)
         self.flush(0)
         # A slow client can use up the request's time, and we our own: neither is the worker's
         # fault.
         ours = code == SHUTDOWN or exchange.conn.is_write_paused
+        if not ours and self.backend.series is not None:
+            self.backend.series.worker_error("timeout" if code == TIMED_OUT else "backend_error")
         self._end(NOTHING if ours else FAILURE)
         if not insert:
             exchange.abort()
@@ -372,9 +406,10 @@ class Relay(Dispatch):
     def _fail(self, error: GatewayError) -> None:
         exchange = self.exchange
         if self.backend.series is not None:
-            self.backend.series.upstream(error.status, str(error.code))
+            reached = self._worker is not None and isinstance(error, UpstreamError)
+            self.backend.series.upstream(error.status, str(error.code), reached=reached)
         if self._series is not None:
-            self._series.failed(error.status)
+            self._count_failure(self._series, error.status)
         self._end(evidence_of(error))
         exchange.fail(error)
 

@@ -50,6 +50,13 @@ class RerankRelay(Relay):
         conn.decode = True
         conn.sink = self._collect
 
+    def _take_head_back(self) -> None:
+        """The same for an answer of which any part has come."""
+        super()._take_head_back()
+        self._collecting = False
+        self._collected = []
+        self._size = 0
+
     def upstream_first(self, piece: bytes) -> None:
         """The first piece of what is collected."""
         if self._collecting:

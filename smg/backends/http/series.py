@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smg.observability.families import GatewayMetrics
-
-_WORKER = ("regular", "http")
+    from smg.observability.metrics import Counter, Histogram
 
 
 def error_type(status: int) -> str:
@@ -22,24 +21,38 @@ def error_type(status: int) -> str:
 
 
 class RelaySeries:
-    """What one kind of request counts."""
+    """What one kind of request counts. `backend` is the label `backend_type`, `role` the type of
+    the workers that answer.
+    """
 
     def __init__(
-        self, metrics: GatewayMetrics, model: str, endpoint: str, stream: bool, policy: str
+        self,
+        metrics: GatewayMetrics,
+        model: str,
+        endpoint: str,
+        stream: bool,
+        policy: str,
+        backend: str = "regular",
+        role: str = "regular",
     ) -> None:
         model = metrics.models.admit(model)
-        labels = ("http", "regular", "http", model, endpoint)
+        labels = ("http", backend, "http", model, endpoint)
         self._metrics = metrics
         self._labels = labels
         self._errors: dict[str, Any] = {}
         self.requests = metrics.router_requests.labels(*labels, "true" if stream else "false")
         self.duration = metrics.router_request_duration.labels(*labels)
-        self.ttft = metrics.router_ttft.labels("http", "regular", model, endpoint)
+        self._stream = ("http", backend, model, endpoint)
+        self._ttft: Histogram | None = None
+        self._generation: Histogram | None = None
+        self._tpot: Histogram | None = None
+        self._input: Counter | None = None
+        self._output: Counter | None = None
         self.overhead = metrics.gateway_overhead.labels(endpoint)
-        self.selections = metrics.worker_selection.labels(*_WORKER, model, policy)
-        self.retries = metrics.worker_retries.labels("regular", endpoint)
-        self.retries_exhausted = metrics.worker_retries_exhausted.labels("regular", endpoint)
-        self.retries_suppressed = metrics.worker_retries_suppressed.labels("regular", endpoint)
+        self.selections = metrics.worker_selection.labels(role, "http", model, policy)
+        self.retries = metrics.worker_retries.labels(role, endpoint)
+        self.retries_exhausted = metrics.worker_retries_exhausted.labels(role, endpoint)
+        self.retries_suppressed = metrics.worker_retries_suppressed.labels(role, endpoint)
 
     def failed(self, status: int) -> None:
         """The final answer is an error of this status."""
@@ -50,14 +63,51 @@ class RelaySeries:
             self._errors[kind] = child
         child.inc()
 
+    def first_byte(self, seconds: float) -> None:
+        """The body of a stream began `seconds` after its dispatch."""
+        if self._ttft is None:
+            self._ttft = self._metrics.router_ttft.labels(*self._stream)
+        self._ttft.observe(seconds)
+
+    def stream_ended(
+        self, seconds: float, since_first: float, prompt: int | None, answer: int | None
+    ) -> None:
+        """A stream was complete `seconds` after its dispatch and `since_first` after its first
+        byte, and told how many tokens there were, or did not (None).
+
+        Series of tokens exist once somebody told: a rate of 0 would look like an answer.
+        """
+        metrics, labels = self._metrics, self._stream
+        if self._generation is None:
+            self._generation = metrics.router_generation_duration.labels(*labels)
+        self._generation.observe(seconds)
+        if prompt is not None:
+            if self._input is None:
+                self._input = metrics.router_tokens.labels(*labels, "input")
+            self._input.inc(prompt)
+        if answer is None:
+            return
+        if self._output is None:
+            self._output = metrics.router_tokens.labels(*labels, "output")
+        self._output.inc(answer)
+        if answer > 1 and since_first > 0:
+            if self._tpot is None:
+                self._tpot = metrics.router_tpot.labels(*labels)
+            self._tpot.observe(since_first / (answer - 1))
+
 
 class BackendSeries:
-    """All children of the backend; the table is bounded like the `model` label."""
+    """All children of the backend; the table is bounded like the `model` label. Other arguments:
+    `RelaySeries`.
+    """
 
     LIMIT = 8192
 
-    def __init__(self, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, metrics: GatewayMetrics, backend: str = "regular", role: str = "regular"
+    ) -> None:
         self._metrics = metrics
+        self._kind = (backend, role)
         self._relays: dict[tuple[str, str, bool, str], RelaySeries] = {}
         self._upstream: dict[tuple[int, str], Any] = {}
         self.resends = metrics.router_upstream_send_retries.labels("http")
@@ -71,23 +121,33 @@ class BackendSeries:
         if series is None:
             if len(self._relays) >= self.LIMIT:
                 self._relays.clear()
-            series = RelaySeries(self._metrics, model, endpoint, stream, policy)
+            series = RelaySeries(self._metrics, model, endpoint, stream, policy, *self._kind)
             self._relays[key] = series
         return series
 
-    def upstream(self, status: int, code: str = "") -> None:
-        """One attempt ended with `status`, or with our error `code`."""
+    def upstream(self, status: int, code: str = "", reached: bool = True) -> None:
+        """One attempt ended with `status`, or with our error `code`. `reached`: there was a worker
+        to answer for it.
+        """
         child = self._upstream.get((status, code))
         if child is None:
             child = self._metrics.router_upstream_responses.labels("http", str(status), code)
             self._upstream[status, code] = child
         child.inc()
-        if status >= 500:
-            self._metrics.worker_errors.labels(*_WORKER, error_type(status)).inc()
+        if status >= 500 and reached:
+            self.worker_error(error_type(status))
+
+    def worker_error(self, kind: str) -> None:
+        """An attempt ended by its worker's fault."""
+        self._metrics.worker_errors.labels(self._kind[1], "http", kind).inc()
 
     def backoff(self, attempt: int, seconds: float) -> None:
         """The pause after attempt number `attempt` (1 = the first)."""
         self._metrics.worker_retry_backoff.labels(str(min(attempt, 10))).observe(seconds)
+
+    def shed(self, stage: str) -> None:
+        """A request was refused because of overloaded workers."""
+        self._metrics.worker_overload_shed.labels(stage).inc()
 
     def cut(self, reason: str) -> None:
         """A stream ended by a fault after its head."""

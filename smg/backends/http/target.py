@@ -18,6 +18,7 @@ class Target:
     def __init__(self, worker: Worker, client: HttpClient) -> None:
         # Ranks of one engine have an address in common, and its connections.
         self.pool: UpstreamPool = client.pool(worker.base_url)
+        self.pool.settings = client.settings.merged(worker.spec.http_pool)
         self._origin = Origin.parse(worker.base_url)
         self.authorization = (
             b"authorization: Bearer " + worker.api_key.encode("latin-1") + b"\r\n"

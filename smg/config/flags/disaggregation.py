@@ -8,9 +8,8 @@ from smg.config.flags.policy import AVAILABLE_POLICIES, LATER_POLICIES
 from smg.config.flags.row import Flag
 from smg.config.kinds import Choice, Int, Kind, Many, Seconds, Switch, UrlWithPort
 
-pd = partial(
-    Flag, group="PD / EPD Disaggregation", feature="PD disaggregation", mode="PD and EPD only"
-)
+pd = partial(Flag, group="PD / EPD Disaggregation", mode="PD and EPD only")
+later = partial(pd, feature="prefill admission")
 epd = partial(
     Flag,
     group="PD / EPD Disaggregation",
@@ -57,18 +56,18 @@ FLAGS = (
         default="consistent_hashing",
         help="Policy for encode.",
     ),
-    pd(
+    later(
         name="prefill-max-inflight-requests-per-worker",
         kind=Int(),
         default=-1,
         help="Requests a prefill worker may hold at once; -1 is off.",
     ),
-    pd(
+    later(
         name="prefill-queue-size",
         kind=Int(0),
         help="Requests that may wait for a prefill slot; 100 when the limit is on.",
     ),
-    pd(
+    later(
         name="prefill-queue-timeout-secs",
         kind=Seconds(),
         help="Longest wait for a prefill slot; 60 when the limit is on.",

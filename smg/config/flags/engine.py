@@ -7,8 +7,8 @@ from functools import partial
 from smg.config.flags.row import Flag
 from smg.config.kinds import Int, Kind, Seconds, Switch
 
-tokenizer = partial(Flag, group="Tokenizer", feature="gRPC mode", mode="gRPC")
-parser = partial(Flag, group="Parsers", feature="gRPC mode", mode="gRPC")
+tokenizer = partial(Flag, group="Tokenizer")
+parser = partial(Flag, group="Parsers")
 mcp = partial(Flag, group="MCP", feature="MCP tools")
 wasm = partial(Flag, group="WASM", feature="WASM plug-ins")
 
@@ -17,23 +17,21 @@ FLAGS = (
         name="model-path",
         aliases=("model",),
         kind=Kind("MODEL"),
-        help="Tokenizer source: hub id or path.",
+        help="Tokenizer to load at start: hub id or path.",
     ),
-    tokenizer(
-        name="tokenizer-path", kind=Kind("MODEL"), help="Tokenizer source; wins over --model-path."
-    ),
-    tokenizer(name="chat-template", kind=Kind("FILE"), help="Chat template to use."),
+    tokenizer(name="tokenizer-path", kind=Kind("MODEL"), help="The same; wins over --model-path."),
+    tokenizer(name="chat-template", kind=Kind("FILE"), help="Chat template of that tokenizer."),
     tokenizer(
         name="disable-tokenizer-autoload",
         kind=Switch(),
         default=False,
-        help="Load no tokenizer by itself, and do not wait for one.",
+        help="Load tokenizers only when told by the API.",
     ),
     tokenizer(
         name="tokenizer-cache-enable-l0",
         kind=Switch(),
         default=False,
-        help="Cache whole texts.",
+        help="Keep the ids of whole texts.",
     ),
     tokenizer(
         name="tokenizer-cache-l0-max-entries",
@@ -52,7 +50,7 @@ FLAGS = (
         name="tokenizer-cache-enable-l1",
         kind=Switch(),
         default=False,
-        help="Cache common beginnings.",
+        help="Keep the ids of the pieces of a chat.",
     ),
     tokenizer(
         name="tokenizer-cache-l1-max-memory",
@@ -63,9 +61,13 @@ FLAGS = (
     parser(
         name="reasoning-parser",
         kind=Kind("NAME"),
-        help="Format of reasoning text; else by model.",
+        help="Parser of reasoning that /parse/reasoning uses where a request names none.",
     ),
-    parser(name="tool-call-parser", kind=Kind("NAME"), help="Format of tool calls; else by model."),
+    parser(
+        name="tool-call-parser",
+        kind=Kind("NAME"),
+        help="Parser of tool calls that /parse/function_call uses likewise.",
+    ),
     mcp(name="mcp-config-path", kind=Kind("FILE"), help="MCP servers, as YAML."),
     mcp(
         name="mcp-allow-private-servers",

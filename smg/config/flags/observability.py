@@ -9,7 +9,7 @@ from smg.config.kinds import Choice, Float, Kind, Many, Port, Switch
 
 log = partial(Flag, group="Logging")
 prometheus = partial(Flag, group="Prometheus Metrics")
-trace = partial(Flag, group="Tracing", feature="tracing")
+trace = partial(Flag, group="Tracing")
 
 # Upper bounds in seconds of duration histograms: a millisecond to two hours (operations 1.2).
 DURATION_BUCKETS = (
@@ -45,12 +45,25 @@ FLAGS = (
         default=DURATION_BUCKETS,
         help="Upper bounds in seconds of duration histograms, ascending.",
     ),
-    trace(name="enable-trace", kind=Switch(), default=False, help="Export OpenTelemetry traces."),
+    trace(
+        name="enable-trace",
+        kind=Switch(),
+        default=False,
+        help="Export OpenTelemetry traces. Needs the extra smg[tracing].",
+    ),
     trace(
         name="otlp-traces-endpoint",
         kind=Kind("HOST:PORT"),
         default="localhost:4317",
         mode="with --enable-trace",
-        help="Collector of the traces.",
+        help="Collector of the traces, OTLP over gRPC; https:// before it for TLS.",
+    ),
+    trace(
+        name="trace-sampling-ratio",
+        kind=Float(0, 1),
+        default=1.0,
+        mode="with --enable-trace",
+        tag="beyond",
+        help="Share of the traces that begin here; callers decide about theirs.",
     ),
 )

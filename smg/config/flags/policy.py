@@ -27,7 +27,7 @@ cache_later = partial(cache, feature="event and hash indexes")
 sticky = partial(policy_flag, tag="beyond")
 prefix = partial(policy_flag, policies=("prefix_hash",))
 least = partial(policy_flag, policies=("least_load", "power_of_two"), tag="beyond")
-overload = partial(policy_flag, feature="overload protection", tag="beyond")
+overload = partial(policy_flag, tag="beyond")
 
 FLAGS = (
     policy_flag(

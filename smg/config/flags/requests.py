@@ -11,8 +11,8 @@ from smg.config.kinds import Choice, Int, Item, Kind, Many, Seconds, Switch
 request = partial(Flag, group="Request Handling")
 timeout = partial(Flag, group="Time Limits")
 limit = partial(Flag, group="Rate Limiting")
-scheduler = partial(Flag, group="Rate Limiting", feature="priority scheduler", tag="beyond")
-tenant = partial(Flag, group="Rate Limiting", feature="tenants", tag="beyond")
+scheduler = partial(Flag, group="Rate Limiting", tag="beyond")
+tenant = partial(Flag, group="Rate Limiting", tag="beyond")
 
 FLAGS = (
     timeout(
@@ -126,7 +126,7 @@ FLAGS = (
         name="trust-tenant-header",
         kind=Switch(),
         default=False,
-        help="Take the tenant from a request header.",
+        help="Take the tenant of a request from a header that its sender may set.",
     ),
     tenant(
         name="tenant-header-name",
@@ -142,13 +142,21 @@ FLAGS = (
     ),
     limit(
         name="queue-size",
+        idle_with="priority-scheduler-enabled",
         kind=Int(0),
         default=100,
         help="Requests that may wait when the limit is reached; 0 is no queue.",
     ),
-    limit(name="queue-timeout-secs", kind=Seconds(), default=60, help="Longest wait in the queue."),
+    limit(
+        name="queue-timeout-secs",
+        idle_with="priority-scheduler-enabled",
+        kind=Seconds(),
+        default=60,
+        help="Longest wait in the queue.",
+    ),
     limit(
         name="rate-limit-tokens-per-second",
+        idle_with="priority-scheduler-enabled",
         kind=Int(0),
         help="Refill of the limit; unset or 0 makes it a plain cap.",
     ),

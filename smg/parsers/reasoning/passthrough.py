@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from smg.parsers.engine import Steps
-from smg.parsers.markers import Markers
+from smg.parsers.engine import NOTHING, Steps
 from smg.parsers.reasoning.token_pair import ReasoningParser
-
-_NOTHING = Markers(())
 
 
 class Passthrough(ReasoningParser):
@@ -16,4 +13,4 @@ class Passthrough(ReasoningParser):
         super().__init__(False)
 
     def run(self) -> Steps[None]:
-        yield from self.until(_NOTHING, self.content)
+        yield from self.until(NOTHING, self.content)

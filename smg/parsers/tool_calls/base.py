@@ -1,21 +1,36 @@
-"""What tool-call parsers share: announcing calls, reading JSON, and the way between blocks."""
+"""What tool-call parsers share: announcing calls, and the way between blocks."""
 
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from smg._speedups.text_scan import Markers, go_on
 from smg.parsers.base import CallStart
-from smg.parsers.engine import EndOfText, Engine, MalformedText, Steps
+from smg.parsers.coercion import escaped
+from smg.parsers.engine import Engine, MalformedText, Steps
 from smg.parsers.ids import MakeId, call_id
-from smg.parsers.json_stream import JsonScanner
-from smg.parsers.markers import Markers
 from smg.parsers.tools import Tools
 
 log = logging.getLogger(__name__)
+
+# Where a parser stands between blocks.
+_AT_START = 0
+_IN_TEXT = 1
+_AT_MARKER = 2
+_BEHIND_CALL = 3
+_BEHIND_SPACE = 4
+_AT_NEXT = 5
+
+# As in the engine.
+_NONE = 0
+_UNTIL = 1
+_SPACE = 3
+_AHEAD = 5
+_CONTENT = -1
+_TO_NOBODY = -5  # no sink of the engine
+_WHITE = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,54 +62,150 @@ class ToolParser(Engine):
             self._muted = True
             log.debug("dropped a parallel call of %s", name)
             return
-        self._seal()
+        if self._piece:
+            self._seal()
         self._out.append(CallStart(self._calls, self._make_id(self._calls, name), name))
         self._calls += 1
 
     def arguments(self, text: str) -> None:
         """More argument text of the call announced last."""
-        if not self._muted:
+        if text and not self._muted:
             self._give(self._calls - 1, text)
 
-    # -- reading JSON -----------------------------------------------------------------------------
+    def escaped_arguments(self, text: str) -> None:
+        """More of a string in the arguments: not escaped yet, without quotes."""
+        self.arguments(escaped(text))
 
-    def json_value(self, sink: Callable[[str], object], depth: int = 0) -> Steps[None]:
-        """Consumes a JSON value; its compact text goes to `sink` as it arrives, what there is of
-        it also before EndOfText and MalformedText.
+    def _kind_of(self, function: object) -> int:
+        if function is _arguments:
+            return _TO_NOBODY if self._muted else self._calls - 1
+        return Engine._kind_of(self, function)
+
+
+class Blocks(ToolParser):
+    """The way from block to block, for `BlockParser`. There is a generator inside of blocks only:
+    plain text needs none.
+    """
+
+    def __init__(
+        self,
+        context: ToolContext,
+        starts: tuple[str, ...],
+        dropped: tuple[str, ...],
+        markers: Markers,
+    ) -> None:
+        super().__init__(context)
+        self.owed: set[str] = set()
+        self._place = _AT_START
+        self._starts = starts
+        self._dropped = dropped
+        self._all = markers
+
+    def block(self, marker: str) -> Steps[bool]:
+        """Reads a block; the cursor is at its marker, and the text is held. Consumes something.
+        Gives whether a call was the last thing in it. MalformedText: what is held, and what
+        follows, is content.
         """
-        scanner = JsonScanner(depth)
-        out: list[str] = []
+        raise NotImplementedError
+
+    def lead(self) -> Steps[bool] | None:
+        """Reads what may stand at the very beginning only; result as of `block`. None: nothing."""
+        return None
+
+    def closed_by(self, marker: str) -> None:
+        """A closer that was owed has been read."""
+        self.owed.discard(marker)
+
+    def run(self) -> Steps[Any] | None:
+        """Nothing: blocks run."""
+        return None
+
+    def _drive(self) -> None:
         while True:
-            reached = scanner.scan(self._text, self._at, self._closed, out)
-            if reached > self._at:
-                self.take(reached - self._at)
-            for piece in out:
-                sink(piece)
-            out.clear()
-            if scanner.done:
+            if self._steps is not None:
+                try:
+                    if not go_on(self._steps, self._results):
+                        return
+                    after_call = self._results.pop()
+                except MalformedText:
+                    after_call = False
+                self._steps = None
+                self._want = _NONE
+                if not after_call:
+                    self.release()
+                self._place = _BEHIND_CALL if after_call else _IN_TEXT
+            if not self._between():
                 return
-            if scanner.bad:
-                raise MalformedText
-            if self._closed:
-                raise EndOfText
-            yield from self.wait(scanner.plain, sink)
 
-    def json_as_content(self, depth: int) -> Steps[None]:
-        """Consumes the rest of a JSON value, `depth` brackets deep, and passes it on as it is."""
-        scanner = JsonScanner(depth)
+    def _between(self) -> bool:
+        """Reads on between blocks: up to a block (true), or as far as the text goes."""
         while True:
-            reached = scanner.scan(self._text, self._at, self._closed, [])
-            if reached > self._at:
-                self.content(self.take(reached - self._at))
-            if scanner.done or scanner.bad:
-                return
-            if self._closed:
-                raise EndOfText
-            yield
+            place = self._place
+            if place == _IN_TEXT:
+                self._place = _AT_MARKER
+                self._markers = self._all
+                self._sink_kind = _CONTENT
+                if not self._search():
+                    self._want = _UNTIL
+                    return False
+            elif place == _AT_MARKER:
+                if self._outcome:  # the text is over, and all of it given
+                    return False
+                if self._found is not None and self._begun(self._found):
+                    return True
+            elif place == _BEHIND_CALL:
+                self._place = _BEHIND_SPACE
+                self.hold()
+                self._also = _WHITE
+                if not self._skip_space():
+                    self._want = _SPACE
+                    return False
+            elif place == _BEHIND_SPACE:
+                if self._outcome:
+                    self.drop()
+                    return False
+                self._place = _AT_NEXT
+                self._options = self._all.texts
+                if not self._look_ahead():
+                    self._want = _AHEAD
+                    return False
+            elif place == _AT_NEXT:
+                if self._found is None:
+                    self.release()
+                    self._place = _IN_TEXT
+                elif self._begun(self._found):
+                    return True
+            else:
+                self._place = _IN_TEXT
+                self._steps = self.lead()
+                if self._steps is not None:
+                    return True
+
+    def _begun(self, marker: str) -> bool:
+        """Reads a marker between blocks; whether a block begins with it."""
+        self._want = _NONE
+        if marker in self._starts:
+            self.hold()
+            self._steps = self.block(marker)
+            return True
+        if marker in self._dropped:
+            self.drop()
+            self._take(len(marker))
+            self._place = _BEHIND_CALL if self._place == _AT_NEXT else _IN_TEXT
+        elif marker in self.owed:
+            self.drop()
+            self._take(len(marker))
+            self.closed_by(marker)
+            self._place = _BEHIND_CALL
+        else:
+            self.release()
+            self.content(self._take(len(marker)))
+            self._place = _IN_TEXT
+        return False
 
 
-class BlockParser(ToolParser):
-    """Text in which blocks stand, each from a start marker on.
+class BlockParser(Blocks):
+    """Text in which blocks stand, each from a start marker on; `block` reads one.
 
     White space between a call and the next marker belongs to the syntax. A closer belongs to it
     when a call owes it: `owed` has those that the last call still does.
@@ -106,72 +217,14 @@ class BlockParser(ToolParser):
     closers: ClassVar[tuple[str, ...]] = ()
     #: taken out wherever they stand between blocks
     dropped: ClassVar[tuple[str, ...]] = ()
-    _markers: ClassVar[Markers] = Markers(())
+    _markers_of_class: ClassVar[Markers] = Markers(())
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._markers = Markers(cls.starts + cls.closers + cls.dropped)
+        cls._markers_of_class = Markers(cls.starts + cls.closers + cls.dropped)
 
     def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
-        self.owed: set[str] = set()
+        super().__init__(context, self.starts, self.dropped, self._markers_of_class)
 
-    @abstractmethod
-    def block(self, marker: str) -> Steps[bool]:
-        """Reads a block; the cursor is at its marker, and the text is held. Consumes something.
-        Gives whether a call was the last thing in it. MalformedText: what is held, and what
-        follows, is content.
-        """
 
-    def lead(self) -> Steps[bool]:
-        """Reads what may stand at the very beginning only; result as of `block`."""
-        yield from ()
-        return False
-
-    def closed_by(self, marker: str) -> None:
-        """A closer that was owed has been read."""
-        self.owed.discard(marker)
-
-    def run(self) -> Steps[None]:
-        after_call = yield from self._tried(self.lead())
-        while True:
-            marker: str | None
-            if after_call:
-                self.hold()
-                try:
-                    yield from self.space()
-                except EndOfText:
-                    self.drop()
-                    raise
-                marker = yield from self.ahead(self._markers.texts)
-                if marker is None:
-                    self.release()
-                    after_call = False
-                    continue
-            else:
-                marker = yield from self.until(self._markers, self.content)
-            if marker in self.starts:
-                self.hold()
-                after_call = yield from self._tried(self.block(marker))
-                continue
-            if marker in self.dropped:
-                self.drop()
-                self.take(len(marker))
-            elif marker in self.owed:
-                self.drop()
-                self.take(len(marker))
-                self.closed_by(marker)
-                after_call = True
-            else:
-                self.release()
-                self.content(self.take(len(marker)))
-                after_call = False
-
-    def _tried(self, part: Steps[bool]) -> Steps[bool]:
-        try:
-            after_call = yield from part
-        except MalformedText:
-            after_call = False
-        if not after_call:
-            self.release()
-        return after_call
+_arguments = ToolParser.__dict__["arguments"]

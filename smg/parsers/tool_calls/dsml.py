@@ -12,13 +12,11 @@ The variants differ in the name of the block, the last also in a space after the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import ClassVar
 
-from smg.parsers.coercion import escaped, json_text, quoted
-from smg.parsers.engine import EndOfText, MalformedText, Steps
+from smg.parsers.coercion import json_text, quoted
+from smg.parsers.engine import EndOfText, MalformedText, Sink, Steps
 from smg.parsers.markers import Markers
-from smg.parsers.tool_calls.base import ToolContext
 from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls
 from smg.parsers.tool_calls.sections import SectionParser
 
@@ -33,14 +31,18 @@ class Dsml(ParameterCalls, SectionParser):
     dropped = (_END_OF_SENTENCE,)
     typed = False
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
-        mark = self.sentinel
-        self._parameter = f'<{mark}parameter name="'
-        self._invoke_end = f"</{mark}invoke>"
-        inside = (self._parameter, self._invoke_end, self.call_begin, self.section_end)
-        self._inside = Markers((*inside, _END_OF_SENTENCE))
-        self._value_end = Markers((f"</{mark}parameter>", _END_OF_SENTENCE))
+    _parameter: ClassVar[str]
+    _invoke_end: ClassVar[str]
+    _inside: ClassVar[Markers]
+    _value_end: ClassVar[Markers]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._parameter = f'<{cls.sentinel}parameter name="'
+        cls._invoke_end = f"</{cls.sentinel}invoke>"
+        inside = (cls._parameter, cls._invoke_end, cls.call_begin, cls.section_end)
+        cls._inside = Markers((*inside, _END_OF_SENTENCE))
+        cls._value_end = Markers((f"</{cls.sentinel}parameter>", _END_OF_SENTENCE))
 
     def call(self) -> Steps[None]:
         name = yield from self.name('">', self.tools.accepts)
@@ -75,19 +77,19 @@ class Dsml(ParameterCalls, SectionParser):
         self.key(key)
         if "true" in kind:
             self.arguments('"')
-            yield from self._value(lambda piece: self.arguments(escaped(piece)))
+            yield from self._value(self.escaped_arguments)
             self.arguments('"')
             return
         pieces: list[str] = []
         try:
-            yield from self._value(pieces.append)
+            yield from self._value(pieces)
         except EndOfText:
             self.arguments("".join(pieces).strip())
             raise
         raw = "".join(pieces).strip()
         self.arguments(json_text(raw) or quoted(raw))
 
-    def _value(self, sink: Callable[[str], object]) -> Steps[None]:
+    def _value(self, sink: Sink) -> Steps[None]:
         """A value into `sink`, with its closing tag."""
         while True:
             found = yield from self.until(self._value_end, sink)

@@ -5,11 +5,8 @@ No marker announces the call: the text is a JSON object and nothing else.
 
 from __future__ import annotations
 
-from smg.parsers.engine import EndOfText, MalformedText, Steps
-from smg.parsers.markers import Markers
+from smg.parsers.engine import NOTHING, EndOfText, MalformedText, Steps
 from smg.parsers.tool_calls.base import ToolContext, ToolParser
-
-_NOTHING = Markers(())
 
 
 class ForcedCall(ToolParser):
@@ -33,4 +30,4 @@ class ForcedCall(ToolParser):
                 self.drop()
                 raise
         self.release()
-        yield from self.until(_NOTHING, self.content)
+        yield from self.until(NOTHING, self.content)

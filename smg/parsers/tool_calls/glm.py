@@ -50,6 +50,6 @@ class Glm(ParameterCalls):
         if (yield from self.skip(begin)) is None:
             raise MalformedText
         pieces: list[str] = []
-        marker = yield from self.until(end, pieces.append)
+        marker = yield from self.until(end, pieces)
         self.take(len(marker))
         return "".join(pieces)

@@ -8,17 +8,13 @@ that come before the name wait for it.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from typing import ClassVar
 
 from smg.parsers.coercion import json_text
 from smg.parsers.engine import EndOfText, MalformedText, Steps
 from smg.parsers.tool_calls.base import BlockParser
 
-Sink = Callable[[str], object]
-
-_SEPARATORS = re.compile(r"[ \t\r\n,;]*")
+_SEPARATORS = ",;"
 
 
 class JsonCalls(BlockParser):
@@ -26,6 +22,8 @@ class JsonCalls(BlockParser):
 
     name_keys: ClassVar[tuple[str, ...]] = ("name", "tool_name")
     argument_keys: ClassVar[tuple[str, ...]] = ("arguments", "parameters")
+    #: an object that is no call is content
+    shows_others: ClassVar[bool] = True
 
     def block(self, marker: str) -> Steps[bool]:
         if marker not in ("{", "["):
@@ -41,7 +39,9 @@ class JsonCalls(BlockParser):
         while True:
             self.hold()
             try:
-                character = yield from self.space(_SEPARATORS)
+                if not self.try_space(_SEPARATORS):
+                    yield
+                character = self.character()
             except EndOfText:
                 if after_call:
                     self.drop()
@@ -80,20 +80,36 @@ class JsonCalls(BlockParser):
         self.take(1)
         try:
             while True:
-                character = yield from self.space(_SEPARATORS)
+                if not self.try_space(_SEPARATORS):
+                    yield
+                character = self.character()
                 if character == "}":
                     self.take(1)
                     break
-                key = yield from self.string()
-                if (yield from self.space()) != ":":
+                if character != '"':
+                    raise MalformedText
+                pieces: list[str] = []
+                if not self.try_json(pieces):
+                    yield
+                self.found()
+                key = _decoded(pieces)
+                if not self.try_space():
+                    yield
+                if self.character() != ":":
                     raise MalformedText
                 self.take(1)
-                character = yield from self.space()
+                if not self.try_space():
+                    yield
+                character = self.character()
                 if key in self.name_keys and not announced and character == '"':
-                    name = yield from self.string()
+                    pieces = []
+                    if not self.try_json(pieces):
+                        yield
+                    self.found()
+                    name = _decoded(pieces)
                     if not self.tools.accepts(name):
-                        self.release()
-                        yield from self.json_as_content(1)
+                        self._refuse()
+                        yield from self._rest()
                         return False
                     self.begin(name)
                     self.owed = set(self.closers)
@@ -102,49 +118,66 @@ class JsonCalls(BlockParser):
                         self.arguments(piece)
                 elif key in self.argument_keys and not done:
                     done = True
-                    yield from self.call_arguments(self.arguments if announced else early.append)
+                    if character in "{[":
+                        if not self.try_json(self.arguments if announced else early):
+                            yield
+                        self.found()
+                    else:
+                        yield from self._odd_arguments(None if announced else early)
                 else:
                     yield from self.json_value(_nowhere)
         except EndOfText:
             if not announced:
-                self.release()
+                self._refuse()
             raise
         if not announced:
-            self.release()
+            self._refuse()
             return False
         if not done:
             self.arguments("{}")
         return True
 
-    def string(self) -> Steps[str]:
-        """A JSON string, decoded."""
-        pieces: list[str] = []
-        if (yield from self.peek()) != '"':
-            raise MalformedText
-        yield from self.json_value(pieces.append)
-        text: str = json.loads("".join(pieces))
-        return text
-
-    def call_arguments(self, sink: Sink) -> Steps[None]:
-        """The value of the arguments: an object as it arrives. An object written into a string is
-        taken out of it; nothing, an empty string and null are the empty object.
+    def _odd_arguments(self, early: list[str] | None) -> Steps[None]:
+        """Arguments that are no object. One that is written into a string is taken out of it;
+        null and an empty string are the empty object. `early`: where they go, not to the call.
         """
-        if (yield from self.peek()) in ("{", "["):
-            yield from self.json_value(sink)
-            return
+        give = self.arguments if early is None else early.append
         pieces: list[str] = []
         try:
-            yield from self.json_value(pieces.append)
+            yield from self.json_value(pieces)
         except EndOfText:
-            for piece in pieces:
-                sink(piece)
+            give("".join(pieces))
             raise
         text = "".join(pieces)
         if text == "null":
             text = "{}"
         elif text.startswith('"'):
             text = _unwrapped(text)
-        sink(text)
+        give(text)
+
+    def _refuse(self) -> None:
+        """What is held is no call."""
+        if self.shows_others:
+            self.release()
+        else:
+            self.drop()
+
+    def _rest(self) -> Steps[None]:
+        """The rest of an object that is no call: as it is written."""
+        sink = self.content if self.shows_others else _nowhere
+        try:
+            yield from self.json_value(sink, 1, raw=True)
+        except MalformedText:
+            return  # what comes now is text
+
+
+def _decoded(pieces: list[str]) -> str:
+    """A JSON string that came in pieces."""
+    text = "".join(pieces)
+    if "\\" not in text:
+        return text[1:-1]
+    decoded: str = json.loads(text)
+    return decoded
 
 
 def _unwrapped(text: str) -> str:

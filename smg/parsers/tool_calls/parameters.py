@@ -76,12 +76,14 @@ class ParameterCalls(BlockParser):
         key: str | None = None
         pieces: list[str] = []
         try:
-            marker = yield from self.until(key_end, pieces.append)
-            self.take(len(marker))
+            if not self.try_until(key_end, pieces):
+                yield
+            self.take(len(self.marker()))
             key = "".join(pieces).strip()
             pieces.clear()
-            marker = yield from self.until(value_end, pieces.append)
-            self.take(len(marker))
+            if not self.try_until(value_end, pieces):
+                yield
+            self.take(len(self.marker()))
         except EndOfText:
             self._cut(key, "".join(pieces))
             raise
@@ -93,8 +95,12 @@ class ParameterCalls(BlockParser):
         is neither parameter nor end is content.
         """
         while True:
-            yield from self.space()
-            found = yield from self.until(tags.inside, self.content)
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_until(tags.inside, self.content):
+                yield
+            found = self.marker()
             if found == tags.parameter:
                 self.take(len(found))
                 yield from self.parameter(tags.key_end, tags.value_end)

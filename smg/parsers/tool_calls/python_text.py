@@ -7,6 +7,8 @@ import math
 import warnings
 from typing import Any
 
+MAX_SOURCE = 64 << 10  # characters: bounds what Python's own parser has to bear
+
 
 def expression(source: str) -> ast.expr | None:
     """The parsed expression; None if it is none, or too much for the parser."""

@@ -2,7 +2,7 @@
 
     Checking.[lookup(id=7, tags=["a", "b"], opts={"deep": True}), ping()]
 
-The list is held until its bracket closes and read by the standard library's parser, never run.
+The list is held until its bracket closes, and read then; it is never run.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from __future__ import annotations
 import ast
 import re
 
+from smg._speedups import python_text
 from smg.parsers.coercion import dump
 from smg.parsers.engine import MalformedText, Steps
-from smg.parsers.tool_calls.python_blocks import PythonBlocks
-from smg.parsers.tool_calls.python_text import expression, json_value
+from smg.parsers.tool_calls.base import BlockParser
+from smg.parsers.tool_calls.python_text import MAX_SOURCE, expression, json_value
 
 _IDENTIFIER = re.compile(r"\w*")
 
 
-class Pythonic(PythonBlocks):
+class Pythonic(BlockParser):
     """A bracket that does not go on like a call is released at once."""
 
     starts = ("[",)
     dropped = ("<|python_start|>", "<|python_end|>")
 
     def block(self, marker: str) -> Steps[bool]:
-        source = [self.take(1)]
+        self.take(1)
         yield from self.space()
-        source.append((yield from self.run_of(_IDENTIFIER, 256)))
-        if not source[1].isidentifier() or (yield from self.space()) != "(":
+        name = yield from self.run_of(_IDENTIFIER, 256)
+        if not name.isidentifier() or (yield from self.space()) != "(":
             raise MalformedText
-        yield from self.balanced(source, 1)
-        text = "".join(source)
+        text = yield from self.source(f"[{name}", MAX_SOURCE)
         calls = read_calls(text)
         if calls is None or not any(self.tools.accepts(name) for name, _, _ in calls):
             raise MalformedText
@@ -47,6 +47,9 @@ class Pythonic(PythonBlocks):
 
 def read_calls(source: str) -> list[tuple[str, str, str]] | None:
     """Name, arguments as JSON, and source text of each call; None if it is no list of calls."""
+    usual = python_text.calls(source)
+    if usual is not None:
+        return [(name, dump(members), written) for name, members, written in usual]
     tree = expression(source)
     if not isinstance(tree, ast.List) or not tree.elts:
         return None

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from smg._speedups import python_text
 from smg.parsers.coercion import dump
 from smg.parsers.engine import MalformedText, Steps
-from smg.parsers.tool_calls.python_blocks import PythonBlocks
-from smg.parsers.tool_calls.python_text import expression, json_value
+from smg.parsers.tool_calls.base import BlockParser
+from smg.parsers.tool_calls.python_text import MAX_SOURCE, expression, json_value
 
 
-class Sarashina(PythonBlocks):
+class Sarashina(BlockParser):
     """Without the marker, a list of dicts counts at the beginning of the text only."""
 
     starts = ("<|tool_calls|>",)
@@ -24,10 +25,10 @@ class Sarashina(PythonBlocks):
         self.hold()
         if (yield from self.space()) != "[":
             return False
-        source = [self.take(1)]
+        bracket = self.take(1)
         if (yield from self.space()) != "{":
             return False
-        return (yield from self._listed(source))
+        return (yield from self._listed(bracket))
 
     def block(self, marker: str) -> Steps[bool]:
         self.take(len(marker))
@@ -35,11 +36,10 @@ class Sarashina(PythonBlocks):
         self.hold()
         if (yield from self.space()) not in ("[", "{"):
             raise MalformedText
-        return (yield from self._listed([self.take(1)]))
+        return (yield from self._listed(self.take(1)))
 
-    def _listed(self, source: list[str]) -> Steps[bool]:
-        yield from self.balanced(source, 1)
-        calls = read_calls("".join(source))
+    def _listed(self, bracket: str) -> Steps[bool]:
+        calls = read_calls((yield from self.source(bracket, MAX_SOURCE)))
         if not calls:
             raise MalformedText
         for name, arguments in calls:
@@ -50,9 +50,12 @@ class Sarashina(PythonBlocks):
 
 def read_calls(source: str) -> list[tuple[str, str]]:
     """Names, and arguments as JSON; empty if it is not a list of calls and nothing else."""
-    tree = expression(source)
+    usual = python_text.literal(source)
+    tree = None if usual is not None else expression(source)
     try:
-        value: Any = None if tree is None else json_value(tree)
+        value: Any = (
+            usual[0] if usual is not None else json_value(tree) if tree is not None else None
+        )
         items = value if isinstance(value, list) else [value]
         calls = []
         for item in items:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from smg.app import probe_listener
-from smg.app.probe_listener import MOST_CONNECTIONS, MOST_HEAD, MOST_REST, ProbeListener, answer
+from smg.app import side_listener
+from smg.app.plain_http import MOST_HEAD
+from smg.app.probe_listener import ProbeListener, answer
+from smg.app.side_listener import MOST_CONNECTIONS, MOST_REST
 from smg.fleet.readiness import Readiness, Snapshot
 from smg.server.listener import bind
 from smg.workers import Worker, WorkerRegistry, WorkerStatus
@@ -161,7 +163,7 @@ def test_idle_connections_keep_no_probe_out(listening: Listening) -> None:
 def test_a_connection_lives_for_a_limited_time(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe_listener, "LIFE_SECS", 0.05)
+    monkeypatch.setattr(listening.listener, "_life", 0.05)
     with listening.connect() as silent, listening.connect() as slow:
         slow.sendall(PROBE[:-1])
         assert silent.recv(1) == b""
@@ -204,7 +206,7 @@ def test_without_file_descriptors_it_waits_and_goes_on(
         def accept(self) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(probe_listener, "PAUSE_SECS", 0)
+    monkeypatch.setattr(side_listener, "PAUSE_SECS", 0)
     listening.listener._accept(Full())  # type: ignore[arg-type]
     assert "cannot accept" in caplog.text
     assert listening.ask().startswith(b"HTTP/1.1 503 ")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from smg.app.reload import Reloader, ReloadTarget, changed
+from smg.app.reload import ReloadCheck, Reloader, ReloadTarget, changed
 from smg.config.grammar import UsageError
 from smg.config.parse import Loaded
 from smg.config.settings import RouterConfig
@@ -29,6 +29,7 @@ class Stage:
         self.config = OLD
         self.metrics = GatewayMetrics(Registry())
         self.reload_targets = targets
+        self.reload_checks: tuple[ReloadCheck, ...] = ()
         self.new: RouterConfig | Exception = OLD
         self.warnings: tuple[str, ...] = ()
         self.calls: list[str] = []

@@ -180,6 +180,7 @@ TEXTS = {
     "prometheus-host": st.sampled_from(["127.0.0.1", "[::1]"]),
     "cache-boundaries": st.sampled_from(["128", "256,1024"]),
     "health-check-endpoint": st.sampled_from(["/", "/ready"]),
+    "tenant-header-name": st.sampled_from(["x-team", "X-Tenant"]),
 }
 ITEMS = {
     "worker-urls": st.sampled_from(["http://a:1", "http://b:2", "https://c"]),
@@ -210,7 +211,9 @@ def a_value(flag: Flag) -> st.SearchStrategy[Any]:
     return TEXTS.get(flag.name, st.from_regex(r"[a-z][a-z0-9/]{0,8}", fullmatch=True))
 
 
-AVAILABLE = [flag for flag in TABLE if flag.available and flag.name != "config"]
+# Of another mode; any of them beside worker-urls is a usage error.
+PD = ("pd-disaggregation", "prefill", "decode", "prefill-policy", "decode-policy")
+AVAILABLE = [flag for flag in TABLE if flag.available and flag.name not in ("config", *PD)]
 # Without one of the two ports, as they must differ.
 settings_of = st.fixed_dictionaries(
     {}, optional={flag.name: a_value(flag) for flag in AVAILABLE if flag.name != "prometheus-port"}
@@ -237,6 +240,19 @@ def test_flags_and_file_say_the_same(
     path = tmp_path_factory.getbasetemp() / "same.json"
     path.write_text(json.dumps(values), encoding="utf-8")
     assert outcome(tokens(values)) == outcome(["--config", str(path)])
+
+
+def test_pairs_in_flags_and_file_say_the_same(tmp_path: Path) -> None:
+    argv = ["--pd-disaggregation", "--prefill", "http://p:1", "8998", "--prefill", "http://q:1"]
+    argv += ["--decode", "http://d:1", "http://e:1", "--prefill-policy", "bucket"]
+    values = {
+        "pd-disaggregation": True,
+        "prefill": [{"url": "http://p:1", "bootstrap_port": 8998}, "http://q:1"],
+        "decode": ["http://d:1", "http://e:1"],
+        "prefill-policy": "bucket",
+    }
+    path = written(tmp_path, "pairs.json", json.dumps(values))
+    assert outcome(argv) == outcome(["--config", path])
 
 
 def outcome(argv: list[str]) -> dict[str, Any] | str:

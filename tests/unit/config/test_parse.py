@@ -59,19 +59,12 @@ def test_every_problem_is_reported_and_starts_with_its_flag() -> None:
 @pytest.mark.parametrize(
     ("argv", "feature"),
     [
-        (["--prefill", "http://p:1", "--decode", "http://d:1"], "PD disaggregation"),
-        (["--prefill", "http://p:1", "0", "--pd-disaggregation"], "PD disaggregation"),
-        (["--pd-disaggregation"], "PD disaggregation"),
-        (["--pd-disaggregation", "--decode-policy", "bucket"], "PD disaggregation"),
         (["--cache-index", "hash"], "event and hash indexes"),
         (["--service-discovery", "--selector", "app=w env=p"], "service discovery"),
         (["--selector", "app in (a, b)"], "service discovery"),
         (["--jwt-issuer", "X"], "JWT for the control plane"),
         (["--tls-cert-path", "c"], "TLS"),
-        (["--otlp-traces-endpoint", "host"], "tracing"),
         (["--redis-retention-days", "-1"], "history storage"),
-        (["--reasoning-parser", "deepseek-r1"], "gRPC mode"),
-        (["--model", "m"], "gRPC mode"),
         (["--sse-keepalive-early"], "early keep-alive"),
         (["--backend", "openai"], "external providers"),
         (["--worker-urls", "http://a:1", "grpc://b:2"], "gRPC mode"),
@@ -434,3 +427,74 @@ def test_config_is_frozen() -> None:
     config: Any = RouterConfig()
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.port = 1
+
+
+PAIR = ("--pd-disaggregation", "--prefill", "http://p:1", "--decode", "http://d:1")
+
+
+def test_pairs() -> None:
+    config = load(
+        *("--pd-disaggregation", "--prefill", "http://p:1", "8998", "--prefill", "http://q:1"),
+        *("NONE", "--decode", "http://d:1", "--decode=http://e:1", "--policy", "random"),
+        *("--prefill-policy", "bucket"),
+    ).config
+    assert config.prefill == (("http://p:1", 8998), ("http://q:1", None))
+    assert config.decode == ("http://d:1", "http://e:1")
+    assert config.role_policies == {"prefill": "bucket", "decode": "random"}
+    assert config.mode_name == "Prefill/decode"
+    assert load("--pd-disaggregation").config.prefill == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (("--prefill", "http://x:1", "0"), "--prefill: bootstrap port must be 1-65535"),
+        (("--prefill", "x:1"), "--prefill: x:1: must start with a scheme, as http://x:1"),
+        (("--decode", "grpc://x:1"), "--decode: grpc://x:1: not available yet (gRPC mode)"),
+        (("--decode", "http://p:1"), "--decode: http://p:1: is a prefill worker already"),
+        (("--decode-policy", "bucket"), "--decode-policy: bucket is for prefill only"),
+        (
+            ("--prefill-policy", "power_of_two"),
+            "--prefill-policy: power_of_two needs two prefill workers or more, or --enable-igw",
+        ),
+        (
+            ("--decode-policy", "power_of_two"),
+            "--decode-policy: power_of_two needs two decode workers or more, or --enable-igw",
+        ),
+    ],
+)
+def test_pairs_that_cannot_be(argv: tuple[str, ...], problem: str) -> None:
+    assert problems(*PAIR, *argv) == [problem]
+
+
+def test_power_of_two_counts_both_roles() -> None:
+    assert load(*PAIR, "--policy", "power_of_two").config.policy == "power_of_two"
+    (line,) = problems(*PAIR[:3], "--policy", "power_of_two")
+    assert line.startswith("--policy: power_of_two needs two workers")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (PAIR[1:], "--prefill: has no effect without --pd-disaggregation"),
+        (PAIR[3:], "--decode: has no effect without --pd-disaggregation"),
+        (
+            ("--decode-policy", "random"),
+            "--decode-policy: has no effect without --pd-disaggregation",
+        ),
+        (
+            (*PAIR, "--worker-urls", "http://w:1"),
+            "--worker-urls: has no effect with --pd-disaggregation",
+        ),
+    ],
+)
+def test_settings_of_another_mode_are_usage_errors(argv: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(*argv)
+    assert str(caught.value) == message
+
+
+def test_a_policy_that_no_role_uses_warns() -> None:
+    roles = ("--prefill-policy", "random", "--decode-policy", "round_robin")
+    (warning,) = load(*PAIR, "--policy", "least_load", *roles).warnings
+    assert warning == "--policy: has no effect: --prefill-policy and --decode-policy are both given"

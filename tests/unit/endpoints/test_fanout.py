@@ -184,6 +184,13 @@ async def test_engine_metrics_without_an_answer() -> None:
     assert (answer.status, answer.body) == (500, b"All backend requests failed")
 
 
+async def test_engine_metrics_that_nobody_can_read() -> None:
+    registry, fetcher, workers = fleet(1)
+    fetcher.set(workers[0].url, "/metrics", 200, b"<html>not metrics</html>")
+    answer = await EngineMetrics(registry, fetcher, SteppedClock()).handle(EXCHANGE)
+    assert (answer.status, answer.body) == (200, b"")
+
+
 class Ranks:
     """Three data-parallel ranks behind one address, and a worker of its own."""
 

@@ -26,4 +26,5 @@ def test_only_probes_and_listings_are_public() -> None:
         "/model_info",
         "/get_server_info",
         "/server_info",
+        "/console",  # the page alone; its data is for the control plane
     }

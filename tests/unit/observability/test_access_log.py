@@ -41,14 +41,15 @@ def recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
 def test_fields(recorder: Recorder):
     recorder.access.request_started(*REQUEST)
     recorder.access.response_head(*REQUEST, 200, 1234)
-    recorder.access.stream_failed(*REQUEST, "upstream_stream_cut")
+    recorder.access.stream_failed(*REQUEST, "upstream_stream_cut", "http://w:1", OSError("reset"))
     start, end, failed = recorder.lines()
     assert start | SPAN == start
     assert (start["level"], start["target"]) == ("INFO", "smg::request")
     assert "status_code" not in start
     assert end | SPAN | {"status_code": 200, "latency": 1234} == end
     assert (end["level"], end["target"]) == ("INFO", "smg::response")
-    assert failed | SPAN | {"error": "upstream_stream_cut"} == failed
+    reason = {"error": "upstream_stream_cut", "worker": "http://w:1", "cause": "reset"}
+    assert failed | SPAN | reason == failed
     assert (failed["level"], failed["target"]) == ("ERROR", "smg::response")
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import math
+import threading
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,6 @@ from smg.observability.exposition import (
     CONTENT_TYPE,
     number,
     render,
-    render_async,
     render_parts,
 )
 from smg.observability.metrics import DURATION_BUCKETS, Registry
@@ -159,29 +158,40 @@ def test_series_removed_between_parts():
     assert len(samples(first + b"".join(parts))) == 3
 
 
-async def test_the_loop_runs_between_parts():
-    registry = thousand_histograms()
-    turns = 0
+def test_a_scrape_reads_while_another_thread_counts():
+    registry = Registry()
+    family = registry.histogram("h", "H.", ("n",), (1.0, 2.0))
+    child = family.labels("0")
+    running = True
 
-    def turn() -> None:
-        nonlocal turns
-        turns += 1
-        handles.append(asyncio.get_running_loop().call_soon(turn))
+    def count() -> None:
+        number = 0
+        while running:
+            child.observe(1.0)
+            number += 1
+            family.labels(str(number % 500)).observe(2.0)
+            family.remove(str((number + 250) % 499 + 1))
 
-    handles = [asyncio.get_running_loop().call_soon(turn)]
-    text = await render_async(registry, 0.0)
-    handles[-1].cancel()
-    assert turns >= 900
-    assert text == render(registry)
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        for _ in range(20):
+            got = samples(b"".join(render_parts(registry, 0.0005)))
+            assert got["h_sum", (("n", "0"),)] > 0
+            for (name, labels), value in got.items():
+                if name == "h_count":
+                    assert value == got["h_bucket", (("le", "+Inf"), *labels)]
+    finally:
+        running = False
+        thread.join()
 
 
-async def test_process_metrics_are_appended():
+def test_process_metrics_are_appended():
     registry = Registry()
     registry.gauge("g", "G.").labels().set(1)
     install(registry)
     registry.add_text(lambda: 1 / 0)
-    for text in (render(registry), await render_async(registry)):
-        names = {name for name, _ in samples(text)}
-        assert {"g", "process_cpu_seconds_total", "process_resident_memory_bytes"} <= names
-        assert {"python_info", "python_gc_collections_total"} <= names
-        assert not any(name.endswith("_created") for name in names)
+    names = {name for name, _ in samples(render(registry))}
+    assert {"g", "process_cpu_seconds_total", "process_resident_memory_bytes"} <= names
+    assert {"python_info", "python_gc_collections_total"} <= names
+    assert not any(name.endswith("_created") for name in names)

@@ -13,6 +13,7 @@ from tests.doubles.metrics_text import Samples
 
 # operations 1.5, written down again: the contract is not derived from the code that it checks.
 ROUTER = ("router_type", "backend_type", "connection_mode", "model", "endpoint")
+STREAM = ("router_type", "backend_type", "model", "endpoint")
 ENGINE = ("worker", "model", "dp_rank")
 ENGINE_PD = ("worker", "role", "dp_rank")
 EXPECTED = {
@@ -31,7 +32,10 @@ EXPECTED = {
     ),
     "smg_router_upstream_send_retries_total": ("counter", ("router_type",)),
     "smg_upstream_streams_cut_total": ("counter", ("reason",)),
-    "smg_router_ttft_seconds": ("histogram", ("router_type", "backend_type", "model", "endpoint")),
+    "smg_router_ttft_seconds": ("histogram", STREAM),
+    "smg_router_tpot_seconds": ("histogram", STREAM),
+    "smg_router_generation_duration_seconds": ("histogram", STREAM),
+    "smg_router_tokens_total": ("counter", (*STREAM, "token_type")),
     "smg_gateway_overhead_seconds": ("histogram", ("endpoint",)),
     "smg_worker_pool_size": ("gauge", ("worker_type", "connection_mode", "model")),
     "smg_worker_connections_active": ("gauge", ("worker_type", "connection_mode")),
@@ -72,6 +76,7 @@ EXPECTED = {
     "smg_engine_token_usage": ("gauge", ENGINE),
     "smg_engine_gen_throughput": ("gauge", ENGINE),
     "smg_engine_cache_hit_rate": ("gauge", ENGINE),
+    "smg_engine_report_age_seconds": ("gauge", ("worker",)),
     "smg_engine_pd_kv_transfer_latency_ms": ("gauge", ENGINE_PD),
     "smg_engine_pd_kv_transfer_speed_gb_s": ("gauge", ENGINE_PD),
     "smg_engine_pd_prefill_queue_reqs": ("gauge", ENGINE_PD),
@@ -84,6 +89,30 @@ EXPECTED = {
     "smg_loop_stall_max_seconds": ("gauge", ()),
     "smg_config_reloads_total": ("counter", ("result",)),
     "smg_config_last_reload_successful": ("gauge", ()),
+    "smg_workers_overloaded": ("gauge", ("model",)),
+    "smg_worker_overload_shed_total": ("counter", ("stage",)),
+    "smg_scheduler_admit_total": ("counter", ("class", "outcome")),
+    "smg_scheduler_queue_wait_seconds": ("histogram", ("class",)),
+    "smg_scheduler_preemption_total": ("counter", ("victim_class", "by_class")),
+    "smg_scheduler_clamp_total": ("counter", ("tenant", "requested_class", "effective_class")),
+    "smg_scheduler_unknown_priority_value_total": ("counter", ("tenant",)),
+    "smg_scheduler_starvation_promotion_total": ("counter", ("class",)),
+    "smg_scheduler_inflight": ("gauge", ("class",)),
+    "smg_scheduler_queue_depth": ("gauge", ("class",)),
+    "smg_scheduler_queue_size_limit": ("gauge", ("class",)),
+    "smg_scheduler_class_capacity_pressure": ("gauge", ("class",)),
+    "smg_scheduler_utilization": ("gauge", ()),
+    "smg_pd_prefill_duration_seconds": ("histogram", ("backend_type", "model", "runtime")),
+    "smg_pd_kv_transfer_duration_seconds": ("histogram", ("backend_type", "model", "runtime")),
+    "smg_pd_ttft_seconds": ("histogram", ("backend_type", "model", "runtime")),
+    "smg_pd_kv_connector_mode_total": ("counter", ("mode",)),
+    "smg_pd_kv_transfer_failures_total": ("counter", ()),
+    "smg_tokenizer_cache_l0_hits_total": ("counter", ("tokenizer",)),
+    "smg_tokenizer_cache_l0_misses_total": ("counter", ("tokenizer",)),
+    "smg_tokenizer_cache_l0_entries": ("gauge", ("tokenizer",)),
+    "smg_tokenizer_cache_l1_hits_total": ("counter", ("tokenizer",)),
+    "smg_tokenizer_cache_l1_misses_total": ("counter", ("tokenizer",)),
+    "smg_tokenizer_cache_l1_memory_bytes": ("gauge", ("tokenizer",)),
 }
 
 
@@ -107,6 +136,11 @@ def test_duration_buckets_replace_those_of_durations_only():
         "smg_http_request_duration_seconds",
         "smg_router_request_duration_seconds",
         "smg_router_ttft_seconds",
+        "smg_router_tpot_seconds",
+        "smg_router_generation_duration_seconds",
+        "smg_pd_ttft_seconds",
+        "smg_pd_prefill_duration_seconds",
+        "smg_pd_kv_transfer_duration_seconds",
     }
     assert metrics.gateway_overhead.bounds[0] == 0.00001
     assert metrics.gateway_overhead.bounds[-1] == 0.1

@@ -16,6 +16,7 @@ from smg.observability.log_format import (
     TextFormat,
     from_record,
     timestamp,
+    without_secrets,
 )
 
 
@@ -184,3 +185,21 @@ def test_the_first_valid_variable_wins():
     assert levels == {"": 20}
     assert problems == ["SMG_LOG is ignored: unknown level 'loud'"]
     assert log_filter.from_environment({"SMG_LOG": " "}) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        (b"/v1/models", b"/v1/models"),
+        (b"/a?", b"/a?"),
+        (b"/a?key=x1", b"/a?key=[redacted]"),
+        (b"/a?b=1&api_key=x1&c=2", b"/a?b=1&api_key=[redacted]&c=2"),
+        (b"/a?Access-Token=x1", b"/a?Access-Token=[redacted]"),
+        (b"/a?auth=x1&X-Amz-Signature=x1", b"/a?auth=[redacted]&X-Amz-Signature=[redacted]"),
+        (b"/a?client_secret=&password=x=1", b"/a?client_secret=[redacted]&password=[redacted]"),
+        (b"/a?limit=5&author=me&tokens=7&monkeys=2", b"/a?limit=5&author=me&tokens=7&monkeys=2"),
+        (b"/key=x1", b"/key=x1"),  # a path
+    ],
+)
+def test_credentials_in_a_query_are_blotted_out(target: bytes, shown: bytes):
+    assert without_secrets(target) == shown

@@ -84,7 +84,7 @@ def check_everywhere(make: Callable[[], ToolParser | ReasoningParser], text: str
     whole = make().parse(text)
     for pieces in cuts(text):
         parts = joined(stream(make(), pieces))
-        assert parts == whole, pieces
+        assert parts == whole, f"cut differently: {pieces}"
     return whole
 
 

@@ -125,3 +125,22 @@ def test_the_tag_of_kimi_is_what_its_parser_reads():
     parsed = tool_parser("kimik2").parse(text)
     assert [call.name for call in parsed.calls] == ["lookup", "ping"]
     assert parsed.content == ""
+
+
+def test_the_tag_of_inkling_is_what_its_parser_reads():
+    found = constraint("required", [LOOKUP, {"name": ""}, PING], "inkling")
+    assert found is not None
+    form = json.loads(found.value)["format"]
+    assert form["triggers"] == ["<|content_invoke_tool_json|>"]
+    assert form["tags"][0]["content"] == {
+        "type": "json_schema",
+        "json_schema": LOOKUP["parameters"],
+    }
+    parsed = tool_parser("inkling").parse(
+        "".join(tag["begin"] + "{}" + tag["end"] for tag in form["tags"])
+    )
+    assert [(call.name, call.arguments) for call in parsed.calls] == [
+        ("lookup", "{}"),
+        ("ping", "{}"),
+    ]
+    assert parsed.content == ""

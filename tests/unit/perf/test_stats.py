@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from perf.stats import Spread, histogram_percentile, median, percentile, ratio
+from perf.stats import Spread, histogram_percentile, median, percentile, ratio, slope
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,14 @@ def test_histogram_percentile_beyond_the_last_bound_is_that_bound() -> None:
 def test_histogram_percentile_of_nothing_is_nan() -> None:
     assert math.isnan(histogram_percentile([], 99))
     assert math.isnan(histogram_percentile([(0.1, 0.0), (math.inf, 0.0)], 99))
+
+
+def test_slope_of_a_line_and_of_noise_around_it() -> None:
+    assert slope([(x, 3.0 - 2.0 * x) for x in range(5)]) == pytest.approx(-2.0)
+    noisy = [(0.0, 1.0), (1.0, 0.0), (2.0, 3.0), (3.0, 2.0)]
+    assert slope(noisy) == pytest.approx(0.6)  # by hand: 3.0 / 5.0
+
+
+@pytest.mark.parametrize("points", [[], [(1.0, 2.0)], [(1.0, 2.0), (1.0, 5.0)]])
+def test_slope_needs_two_places(points: list[tuple[float, float]]) -> None:
+    assert math.isnan(slope(points))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smg.config.settings import RouterConfig
@@ -151,3 +153,54 @@ def test_settings_that_change_reach_every_policy(caplog: pytest.LogCaptureFixtur
     assert "model bad keeps its settings" in caplog.text
     registry.for_model("late")
     assert heard[-1] == ("late", "new")
+
+
+ROLES = {"prefill": "round_robin", "decode": "passthrough"}
+
+
+def test_roles_have_policies_and_workers_of_their_own() -> None:
+    workers = WorkerRegistry()
+    heard: list[tuple[str, str, str]] = []
+    legs: list[str] = []
+
+    def make(name: str, context: PolicyContext) -> Policy:
+        policy: Any = create(name, context)
+        legs.append(context.leg)
+        policy.worker_added = lambda w: heard.append((context.leg, "+", w.url))
+        policy.worker_removed = lambda w: heard.append((context.leg, "-", w.url))
+        made: Policy = policy
+        return made
+
+    card = (ModelCard(id="m"),)
+    prefill = Worker("http://p:1", models=card, worker_type="prefill")
+    decode = Worker("http://d:1", models=card, worker_type="decode")
+    workers.add(prefill)
+    registry = PolicyRegistry(workers, CONTEXT, default="random", roles=ROLES, make=make)
+    assert legs == ["prefill", "decode"]  # both are tried at the start
+    assert registry.for_model("m", "prefill").name == "round_robin"
+    assert registry.for_model("m", "prefill") is registry.for_model("m", "prefill")
+    workers.add(decode)
+    assert registry.for_model("m", "decode").name == "passthrough"
+    assert heard == [("prefill", "+", prefill.url), ("decode", "+", decode.url)]
+    heard.clear()
+
+    def swap() -> None:
+        decode.worker_type = "prefill"
+
+    workers.reconfigure(decode, swap)
+    assert heard == [("decode", "-", decode.url), ("prefill", "+", decode.url)]
+    heard.clear()
+    workers.remove(decode.id)
+    workers.remove(prefill.id)
+    assert heard == [("prefill", "-", decode.url), ("prefill", "-", prefill.url)]
+
+
+def test_a_hint_is_for_the_role_of_its_worker() -> None:
+    workers = WorkerRegistry()
+    registry = PolicyRegistry(workers, CONTEXT, default="random", roles=ROLES)
+    card = (ModelCard(id="m"),)
+    hint = {"policy": "manual"}
+    workers.add(Worker("http://p:1", models=card, worker_type="prefill", labels=hint))
+    workers.add(Worker("http://d:1", models=card, worker_type="decode"))
+    assert registry.for_model("m", "prefill").name == "manual"
+    assert registry.for_model("m", "decode").name == "passthrough"

@@ -10,9 +10,11 @@ from smg.protocols.splice import (
     add_field,
     array_items,
     edit,
+    known_value,
     member_value,
     replace_model,
     set_field,
+    set_fields,
 )
 
 
@@ -91,3 +93,29 @@ def test_reading_parts() -> None:
     assert array_items(value) == [b"1e5", b'"x,]"', b'{"b":[]}', b"true"]
     assert array_items(b"[ ]") == []
     assert member_value(raw, "zzz") == b"null"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"z":1}', b'{"z":1,"a":7,"b":[]}'),
+        (b"{}", b'{"a":7,"b":[]}'),
+        (b'{"b": 1 ,"z":{"a":2}}', b'{"b": [] ,"z":{"a":2},"a":7}'),
+        (b'{"b":1,"a":2,"z":1.50}', b'{"b":[],"a":7,"z":1.50}'),
+        (b'{"gone":1,"z":1.50}', b'{"z":1.50,"a":7,"b":[]}'),
+    ],
+)
+def test_set_fields(raw: bytes, expected: bytes) -> None:
+    body = CheckedBody("m", False, orjson.loads(raw), raw)
+    assert set_fields(body, {"a": b"7", "b": b"[]", "gone": None}) == expected
+
+
+def test_set_fields_to_nothing() -> None:
+    body = CheckedBody("m", False, {"z": 1}, b'{"z" : 1}')
+    assert set_fields(body, {"a": None}) == set_fields(body, {}) == b'{"z" : 1}'
+
+
+def test_known_value() -> None:
+    raw = b'{"x":{"a":1},"a" : [ 1.0 ],"y":"\\"a\\":2"}'
+    assert known_value(raw, "a") == b"[ 1.0 ]"
+    assert known_value(b'{"a":1,"\\u0061":2}', "a") == b"2"

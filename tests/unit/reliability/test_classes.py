@@ -70,13 +70,19 @@ def test_clamp(asked, most, given):
     [
         (1024, (32, 256, 103, 0)),  # ceil(102.4)
         (512, (32, 128, 52, 0)),
-        (170, (32, 128, 17, 0)),
-        (70, (32, 128, 7, 0)),  # 0.1 * 70 is a little above 7 in floats
-        (1, (32, 128, 1, 0)),
+        (180, (32, 128, 18, 0)),
+        (170, (15, 61, 8, 0)),  # 177 are asked for: half of what there is, in proportion
+        (1, (0, 0, 0, 0)),
     ],
 )
 def test_reservations(capacity, kept):
     assert reservations(DEFAULT_CLASSES, capacity) == kept
+
+
+def test_a_share_is_not_rounded_up_for_the_error_of_floats():
+    tenth = ClassSettings(0, 0.1, 0, 1.0, 1.0, False)
+    assert reservations([tenth], 70) == (7,)  # 0.1 * 70 is a little above 7
+    assert reservations([tenth], 71) == (8,)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +110,10 @@ def test_a_file_changes_what_it_names():
         {
             "classes": {"interactive": {"reserved": 8, "share": 0.5}, "bulk": {"queue_size": 0}},
             "tenant_policies": {"auth:a": {"max_class": "system"}},
+            "capacity": 500,
         }
     )
+    assert settings.capacity == 500
     assert settings.classes[INTERACTIVE] == ClassSettings(8, 0.5, 256, 30, 5, True)
     assert settings.classes[BULK] == ClassSettings(0, 0, 0, 300, 120, False)
     assert settings.classes[SYSTEM] == DEFAULT_CLASSES[SYSTEM]
@@ -128,6 +136,9 @@ def test_a_file_changes_what_it_names():
         ({"classes": {"bulk": {"starvation_secs": 0}}}, "bulk.*above 0"),
         ({"tenant_policies": {"auth:a": {"max_class": "top"}}}, "auth:a.*top"),
         ({"tenant_policies": {"auth:a": {}}}, "max_class"),
+        ({"tenant_policies": {"acme": {"max_class": "bulk"}}}, "acme.*tenant key"),
+        ({"capacity": 0}, "capacity.*at least 1"),
+        ({"capacity": 100}, "170 permits are reserved, but there are 100"),
     ],
 )
 def test_mistakes_are_named(data, mistake):

@@ -20,6 +20,7 @@ CLASSES = (
 class Request:
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.begun = False
 
     def admitted(self) -> None:
         self.told.append("admitted")
@@ -74,12 +75,12 @@ def test_a_class_takes_from_the_pool_what_it_needs_beyond_its_own():
     assert admission.enter(Request(), BULK, 0) is None
 
 
-def test_reservations_above_the_capacity():
-    with pytest.raises(ValueError, match="3 permits are reserved for classes, but there are 2"):
-        PriorityAdmission(2, CLASSES)
-    with pytest.raises(ValueError, match="167 permits"):
-        PriorityAdmission(64)  # the defaults with a single worker that does not say
-    PriorityAdmission(256)
+def test_reservations_above_the_capacity_share_half_of_it():
+    admission = PriorityAdmission(64)  # the defaults with a single worker that does not say
+    assert admission.reserved == (6, 24, 1, 0)  # 32, 128 and 7 of 167
+    fill(admission, DEFAULT, 34)  # its own, and the pool
+    assert admission.enter(Request(), DEFAULT, 0) is None
+    assert PriorityAdmission(256).reserved == (32, 128, 26, 0)
 
 
 def test_the_highest_class_is_next():
@@ -194,8 +195,7 @@ def test_who_has_a_byte_is_left_alone():
     admission = new()
     bulk = fill(admission, BULK, 3)
     fill(admission, INTERACTIVE, 2)
-    admission.began(bulk[2])
-    admission.began(bulk[0])
+    bulk[2].target.begun = bulk[0].target.begun = True
     park(admission, INTERACTIVE)
     assert admission.victim(INTERACTIVE, 0) is bulk[1]
     assert admission.victim(INTERACTIVE, 0) is None
@@ -277,8 +277,8 @@ def test_a_client_that_leaves():
 def test_workers_come_and_go():
     admission = new()
     inside = fill(admission, BULK, 3)
-    admission.resize(2)  # two of three reservations are left: 1 * 2 // 3 and 2 * 2 // 3
-    assert admission.reserved == (0, 1, 0, 0)
+    admission.resize(2)  # three reservations share one permit, so none has a whole one
+    assert admission.reserved == (0, 0, 0, 0)
     assert admission.enter(Request(), SYSTEM, 0) is None
     admission.leave(inside[0])
     assert admission.enter(Request(), SYSTEM, 0) is None
@@ -299,6 +299,20 @@ def test_nobody_gives_way_while_more_are_in_flight_than_there_is_room_for():
     admission.resize(4)
     park(admission, SYSTEM)
     assert admission.victim(SYSTEM, 0) is None
+
+
+def test_other_classes():
+    admission = new()
+    inside = fill(admission, BULK, 3)
+    waits = park(admission, BULK)
+    open_to_all = [ClassSettings(0, 0.0, 1, 1.0, 1.0, False)] * 4
+    admission.configure(4, open_to_all)
+    assert admitted(admission) == [waits]
+    assert (admission.capacity, admission.queue_size(BULK)) == (4, 1)
+    park(admission, BULK)
+    assert admission.park(Request(), BULK, 0) is None
+    admission.leave(inside[0])
+    assert admission.inflight == 3
 
 
 def test_pressure():

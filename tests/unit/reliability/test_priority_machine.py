@@ -145,8 +145,6 @@ class PriorityMachine(RuleBasedStateMachine):
     def begin_answer(self, data: st.DataObject) -> None:
         request = data.draw(st.sampled_from(self.inside))
         request.begun = True
-        assert request.place is not None
-        self.admission.began(request.place)
 
     @precondition(lambda self: self.inside)
     @rule(data=st.data())
@@ -161,9 +159,6 @@ class PriorityMachine(RuleBasedStateMachine):
             assert self.admission.forget(request.place) is (request.state == "waiting")
             if request.state == "waiting":
                 request.state = "gone"
-            else:
-                self.admission.began(request.place)  # of no consequence
-                request.begun = True
 
     @invariant()
     def counts_agree(self) -> None:

@@ -252,6 +252,19 @@ def test_mistakes_are_found_before_a_worker_starts(monkeypatch, capfd):
     assert "cannot listen" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("router", "flag"),
+    [
+        ({"pd_disaggregation": True}, "--router-pd-disaggregation"),
+        ({"decode": ("http://d:1",)}, "--decode"),
+    ],
+)
+def test_pairs_are_not_served(monkeypatch, capfd, router, flag):
+    serving = make(monkeypatch, Scripts(SLEEP, SLEEP), router=router)
+    assert serving.run() == 1
+    assert capfd.readouterr().err.splitlines()[-1].startswith(f"{flag}: ")
+
+
 def test_a_gateway_that_fails_stops_the_workers(monkeypatch, capfd):
     def gateway(*_: Any) -> int:
         raise RuntimeError("broken on purpose")

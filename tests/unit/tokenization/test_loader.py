@@ -139,8 +139,12 @@ def test_files_that_are_not_supported(tmp_path, name, data, message):
 
 def test_missing_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(LoadFailed, match=r"^File not found: org/none$"):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(LoadFailed, match=r"^File not found: org/none \(no such file, and"):
         load_path("org/none")
+    for path in ("/org/none", "./none", "org/../none"):
+        with pytest.raises(LoadFailed, match=rf"^File not found: {path}$"):
+            load_path(path)
 
 
 def test_a_model_of_the_local_hub_cache(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ class Loader:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, source, limits):
+    def __call__(self, source, limits, given_up):
         self.calls.append(source)
         assert self.go.wait(10)
         if self.errors:
@@ -95,9 +95,12 @@ async def test_a_load_that_fails(retryable, calls, caplog):
 
 async def test_removing():
     registry = TokenizerRegistry()
+    told = []
+    registry.subscribe(lambda entry, came: told.append((entry.name, came)))
     entry = await registry.load("m", Source("mock"))
-    assert registry.remove(entry.id)
-    assert not registry.remove("m")
+    assert registry.remove(entry.id) is entry
+    assert registry.remove("m") is None
+    assert told == [("m", True), ("m", False)]
     assert registry.entries() == []
     assert entry.tokenizer.decode([1]) == "Hello"
     await registry.close()
@@ -111,9 +114,55 @@ async def test_empty_names(name, path):
     await registry.close()
 
 
-async def test_encoding_on_a_thread():
-    registry = TokenizerRegistry(threads=1)
-    entry = await registry.load("m", Source("mock"))
-    ids = await registry.run(lambda: entry.tokenizer.encode("Hello world"))
-    assert list(ids) == [1, 2]
+async def test_an_id_chosen_beforehand_and_names_before_ids():
+    registry = TokenizerRegistry()
+    first = await registry.load("m", Source("mock"), "the-id")
+    assert first.id == "the-id"
+    second = await registry.load("the-id", Source("mock"))
+    assert registry.get("the-id") is second
+    assert registry.named("the-id") is second
+    assert registry.get("m") is first
+    await registry.close()
+
+
+async def test_waiting_for_a_load():
+    loader = Loader()
+    loader.go.clear()
+    registry = TokenizerRegistry(loader=loader)
+    assert await registry.wait("m", 10) is None  # nothing to wait for
+    load_task = asyncio.ensure_future(registry.load("m", Source("mock")))
+    await asyncio.sleep(0)
+    assert await registry.wait("m", 0) is None
+    waiting = asyncio.ensure_future(registry.wait("m", 10))
+    loader.go.set()
+    assert await waiting is await load_task
+    await registry.close()
+
+
+async def test_a_load_that_is_given_up_is_told():
+    begun, ended = threading.Event(), threading.Event()
+
+    def loader(source, limits, given_up):
+        begun.set()
+        assert given_up.wait(10)
+        ended.set()
+        raise LoadFailed("given up")
+
+    registry = TokenizerRegistry(loader=loader)
+    waiting = asyncio.ensure_future(registry.load("m", Source("mock")))
+    await asyncio.to_thread(begun.wait, 10)
+    await registry.close()
+    assert await asyncio.to_thread(ended.wait, 10)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_the_number_of_tokenizers_is_bounded(monkeypatch):
+    monkeypatch.setattr("smg.tokenization.registry.MOST_ENTRIES", 2)
+    registry = TokenizerRegistry()
+    await registry.load("a", Source("mock"))
+    await registry.load("b", Source("mock"))
+    with pytest.raises(LoadFailed, match="there are 2 tokenizers"):
+        await registry.load("c", Source("mock"))
+    assert (await registry.load("a", Source("mock"))).name == "a"
     await registry.close()

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from smg.core.tasks import TaskGroupOwner
+from smg.upstream.connection import UpstreamConnection
+from smg.upstream.origin import Origin
+from smg.upstream.pool import UpstreamPool
+from smg.upstream.settings import UpstreamSettings
+from tests.doubles.raw_server import RawServer
+from tests.doubles.tcp_proxy import full_listener
 from tests.unit.upstream.fakes import Clock, User, connection, pool
 
 
@@ -113,3 +123,54 @@ def test_a_closed_pool_keeps_nothing():
     to.release(late)
     assert late.transport.is_closing()
     assert not to.idle
+
+
+class _Cancelling(UpstreamPool):
+    """Cancels the connect so many loop turns after its connection was made."""
+
+    turns = 0
+    pending: asyncio.Task[Any] | None = None
+    cancelled = False
+
+    def opened(self, conn: UpstreamConnection) -> None:
+        super().opened(conn)
+        self._cancel_after(self.turns)
+
+    def _cancel_after(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._cancel_after, turns - 1)
+        else:
+            assert self.pending is not None
+            self.cancelled = self.pending.cancel()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_close_that_meets_a_connection_just_made_is_not_lost(turns: int):
+    async with RawServer(answer_probes=False) as server:
+        user, owner = User(), TaskGroupOwner("test")
+        clock: Any = Clock()
+        to = _Cancelling(Origin.parse(server.url), UpstreamSettings(), owner, clock)
+        to.turns = turns
+        assert to.acquire(user) is None
+        (to.pending,) = owner._tasks
+        await asyncio.wait({to.pending})
+        # Either it was too late, and the connection is the user's, or nobody has it.
+        assert to.pending.cancelled() == to.cancelled
+        assert user.events == ([] if to.cancelled else [("connected",)])
+        assert to.connecting == 0
+        to.close()
+        while to.connections:
+            await asyncio.sleep(0)
+
+
+async def test_a_connect_has_its_time_and_no_more():
+    with full_listener() as port:
+        user, owner = User(), TaskGroupOwner("test")
+        clock: Any = Clock()
+        settings = UpstreamSettings(connect_timeout=0.05)
+        to = UpstreamPool(Origin.parse(f"http://127.0.0.1:{port}"), settings, owner, clock)
+        assert to.acquire(user) is None
+        (connect,) = owner._tasks
+        await connect
+        assert user.events == [("failed", "call_upstream_connection_failed", False)]
+        assert to.connecting == 0

@@ -12,6 +12,8 @@ from smg.backends.http.target import Target, target_of
 from smg.observability.families import GatewayMetrics
 from smg.observability.metrics import Registry
 from smg.upstream.pool import UpstreamPool
+from smg.upstream.settings import UpstreamSettings
+from smg.workers.spec import HttpPoolSpec, WorkerSpec
 from tests.unit.upstream.fakes import pool
 
 
@@ -20,9 +22,12 @@ class Worker:
         self.url = self.base_url = url
         self.api_key = api_key
         self.transport: Any = None
+        self.spec = WorkerSpec(url=url)
 
 
 class Client:
+    settings = UpstreamSettings(connect_timeout=7)
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -74,6 +79,18 @@ def test_made_once():
     worker: Any = Worker("http://w")
     assert target_of(worker, client) is target_of(worker, client) is worker.transport
     assert client.asked == ["http://w"]
+
+
+def test_a_worker_may_have_other_limits_for_its_connections():
+    client: Any = Client()
+    assert target_of(workers.Worker("http://w"), client).pool.settings == client.settings
+    spec = WorkerSpec(url="http://w", http_pool=HttpPoolSpec(connect_timeout_secs=0.5))
+    settings = target_of(workers.Worker("http://w", spec=spec), client).pool.settings
+    assert (settings.connect_timeout, settings.pool_idle_timeout) == (0.5, 3)
+    own = HttpPoolSpec(pool_idle_timeout_secs=0, pool_max_idle_per_host=1)
+    settings = client.settings.merged(own)
+    assert (settings.connect_timeout, settings.pool_idle_timeout) == (7, 0)
+    assert settings.max_idle_per_worker == 1
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,23 @@ def minimax_section(*calls: str) -> str:
     return f"<minimax:tool_call>\n{''.join(calls)}</minimax:tool_call>"
 
 
+M3 = "]<]minimax[>["
+
+
+def minimax_m3(name: str, **values: str) -> str:
+    inner = "".join(f"{M3}<{k}>{v}{M3}</{k}>\n" for k, v in values.items())
+    return f'{M3}<invoke name="{name}">\n{inner}{M3}</invoke>\n'
+
+
+def minimax_m3_section(*calls: str) -> str:
+    return f"{M3}<tool_call>\n{''.join(calls)}{M3}</tool_call>"
+
+
+def m3(text: str) -> str:
+    """Elements as they are usually written, with the mark put before every tag."""
+    return text.replace("<", f"{M3}<")
+
+
 def dsml_section(*calls: str) -> str:
     return f"<｜DSML｜function_calls>\n{''.join(calls)}</｜DSML｜function_calls>"
 
@@ -254,6 +271,62 @@ MINIMAX = [
     ),
 ]
 
+MINIMAX_M3 = [
+    *common(minimax_m3, minimax_m3_section, "]<]mini"),
+    *typed(minimax_m3, minimax_m3_section),
+    Case("unknown function", minimax_m3_section(minimax_m3("bad", id="7")), (("bad", {"id": 7}),)),
+    Case(
+        "empty name",
+        minimax_m3_section(minimax_m3("")),
+        (),
+        minimax_m3_section(minimax_m3("")),
+        any_name=True,
+    ),
+    Case(
+        "elements in elements",
+        m3(
+            '<tool_call><invoke name="note"><opts>\n<a>1</a><b><c>x</c></b>\n</opts>'
+            "<tags><item>a</item><item>b</item></tags></invoke></tool_call>"
+        ),
+        (("note", {"opts": {"a": 1, "b": {"c": "x"}}, "tags": ["a", "b"]}),),
+    ),
+    Case(
+        "an element again and again",
+        m3('<tool_call><invoke name="x"><o><i>1</i><i>2</i><j>3</j></o></invoke></tool_call>'),
+        (("x", {"o": {"i": [1, 2], "j": 3}}),),
+    ),
+    Case(
+        "a value with tags",
+        minimax_m3_section(minimax_m3("note", text=f"<b>a</b> </text> {M3} {M3}<no end\n")),
+        (("note", {"text": f"<b>a</b> </text> {M3} {M3}<no end"}),),
+    ),
+    Case(
+        "a call that does not end",
+        m3('<tool_call><invoke name="ping"><invoke name="lookup"><id>7</id></tool_call>') + " so",
+        (*PINGED, ("lookup", {"id": 7})),
+        " so",
+    ),
+    Case("text in a call", m3('<tool_call><invoke name="ping">') + "so", (("ping", ""),), "so"),
+    Case("outside", minimax_m3("ping"), (), minimax_m3("ping")),
+    Case(
+        "truncated",
+        minimax_m3_section(minimax_m3("note", text="two words")).split("words")[0],
+        (("note", '{"text":"two '),),
+    ),
+    Case("cut in a tag", m3('<tool_call><invoke name="ping"><i'), (("ping", ""),), f"{M3}<i"),
+    Case(
+        "elements and text",
+        m3('<tool_call><invoke name="note"><text><b>a</b></text><opts>x<b>1</b></opts></invoke>'),
+        (("note", {"text": m3("<b>a</b>"), "opts": m3("x<b>1</b>")}),),
+    ),
+    Case(
+        "an element that does not end",
+        m3('<tool_call><invoke name="x"><a><b>1</invoke></tool_call>') + ".",
+        (("x", {"a": {"b": 1}}),),
+        ".",
+    ),
+]
+
 
 def dsml_cases(wrap: Call) -> list[Case]:
     def call(name: str, **values: str) -> str:
@@ -297,6 +370,7 @@ CASES = {
     "glm47_moe": GLM47,
     "step3": STEP3,
     "minimax_m2": MINIMAX,
+    "minimax_m3": MINIMAX_M3,
     "deepseek32": dsml_cases(dsml_section),
     "deepseek_v4": dsml_cases(dsml_v4),
     "deepseek_v41": dsml_cases(dsml_v41),

@@ -30,6 +30,7 @@ class FakeJob:
 
     prompt: str
     admission: tuple[int, float] = (0, 0.0)
+    fetched: bool = False
 
     @property
     def answer(self) -> FakeJob:

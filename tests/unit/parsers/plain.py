@@ -1,23 +1,17 @@
-"""Reads one JSON value as it arrives and gives its text on, compact.
-
-White space between tokens is dropped. A piece never ends inside an escape or between the halves of
-a surrogate pair. Two things that models write and JSON forbids are repaired, because what they
-mean is clear: raw control characters in strings are escaped, the backslash of an unknown escape is
-doubled. The structure is not validated beyond what tells JSON from other text.
-"""
+"""Plain twins of `smg._speedups.text_scan`: the same rules in regular expressions, as oracle."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-MAX_DEPTH = 512  # levels; deeper nesting is an attack or a loop of the model
+from smg._speedups.text_scan import MAX_DEPTH
 
 _PLAIN = re.compile(r"[-+.0-9A-Za-z_:,]*")  # outside of strings: literals and punctuation
 _SCALAR = re.compile(r"[-+.0-9A-Za-z_]*")
 _SPACE = re.compile(r"[ \t\r\n]+")
 # Inside of a string: characters and short escapes, as far as they reach.
 _STRING = re.compile(r'[^"\\\x00-\x1f]*(?:\\["\\/bfnrt][^"\\\x00-\x1f]*)*')
-_PLAIN_STRING = re.compile(r'[^"\\\x00-\x1f]*')
 _UNICODE = re.compile(r"\\u[0-9a-fA-F]{4}")
 _HALF_UNICODE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _HIGH = re.compile(r"\\u[dD][89abAB]")
@@ -37,11 +31,6 @@ class JsonScanner:
         self.done = False
         #: what stands at the place is no JSON
         self.bad = False
-
-    @property
-    def plain(self) -> re.Pattern[str] | None:
-        """What text may come next that `scan` would give on as it is."""
-        return _PLAIN_STRING if self._in_string else None
 
     def scan(self, text: str, at: int, closed: bool, out: list[str]) -> int:
         """Reads `text` from `at`, appends to `out`, and gives the place reached: before the end
@@ -147,3 +136,43 @@ def _half(text: str, at: int) -> bool:
     if len(text) - at > 5:
         return False
     return _HALF_UNICODE.fullmatch(text, at) is not None
+
+
+class Markers:
+    """A set of markers to look for at once. None may be part of another: then whichever is found
+    first would depend on how the text was cut.
+    """
+
+    __slots__ = ("_firsts", "_longest", "_pattern", "texts")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = tuple(dict.fromkeys(texts))
+        for text in self.texts:
+            if not text or any(text in other for other in self.texts if other != text):
+                raise ValueError(f"marker {text!r} is empty or part of another")
+        self._longest = max(map(len, self.texts), default=0)
+        self._firsts = {text[0] for text in self.texts}
+        # Without markers: a pattern that never matches.
+        self._pattern = re.compile("|".join(map(re.escape, self.texts)) or r"(?!)")
+
+    def search(self, text: str, start: int) -> tuple[int, str] | None:
+        """Where the first marker at or after `start` stands, and which it is."""
+        found = self._pattern.search(text, start)
+        return None if found is None else (found.start(), found.group())
+
+    def held(self, text: str, start: int) -> int:
+        """How many characters at the end of `text`, not before `start`, begin a marker: the
+        longest such end. For a text in which `search` finds nothing.
+        """
+        length = len(text)
+        begin = max(start, length - self._longest + 1)
+        best = length
+        for first in self._firsts:
+            at = text.find(first, begin)
+            while 0 <= at < best:
+                tail = text[at:]
+                if any(marker.startswith(tail) for marker in self.texts):
+                    best = at
+                    break
+                at = text.find(first, at + 1)
+        return length - best

@@ -1,0 +1,234 @@
+"""What observing costs: `python -m perf.observability_cost`.
+
+Four gateways before the same two workers take turns with the small request: nothing observed,
+metrics, the access log besides (info, JSON, into a file), traces besides (1 % sampled, to a
+collector). Each step is compared with the one before, round by round, as a share of the cost with
+nothing observed.
+
+Then one gateway with 1,000 workers is scraped while it serves: how late does its event loop run
+during scrapes, and how late in pauses of the same length between them? The difference of the
+longest is what scrapes are to blame for; the rest is the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import uvloop
+
+from perf.fleet_size import addresses, register
+from perf.gateways import Gateway, Start
+from perf.load import ClosedLoop
+from perf.messages import chat_body, request
+from perf.processes import (
+    HOST,
+    NotReady,
+    Program,
+    Running,
+    fetch,
+    free_ports,
+    running,
+    start,
+    start_gateway,
+    wait_port,
+)
+from perf.stats import median, percentile
+from perf.workloads import WORKLOADS, measure
+
+SCRAPE_BOUND_MS = 5.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A gateway that observes more than the one before; `bound` in per cent of nothing observed."""
+
+    name: str
+    words: tuple[str, ...]
+    flags: tuple[str, ...]
+    bound: float = 0.0
+
+
+def steps(collector: int) -> list[Step]:
+    quiet = ("--log-level", "warn")
+    logs = ("--log-level", "info", "--log-json")
+    traces = (
+        *("--enable-trace", "--trace-sampling-ratio", "0.01"),
+        *("--otlp-traces-endpoint", f"{HOST}:{collector}"),
+    )
+    ours = ("-m", "smg", "launch")
+    return [
+        Step("nothing", ("-m", "perf.observed_gateway", "off"), quiet),
+        Step("metrics", ours, quiet, 15),
+        Step("access log", ours, logs, 35),
+        Step("traces at 1 %", ours, (*logs, *traces), 10),
+    ]
+
+
+def as_gateway(name: str, words: Sequence[str], flags: Sequence[str]) -> Gateway:
+    def arguments(begin: Start) -> list[str]:
+        return [
+            *words, "--worker-urls", *begin.workers, "--policy", "round_robin", *flags,
+            "--host", begin.host, "--port", str(begin.port),
+            "--prometheus-host", begin.host, "--prometheus-port", str(begin.metrics_port),
+        ]  # fmt: skip
+
+    return Gateway(name.replace(" ", "-"), name, lambda: sys.executable, arguments)
+
+
+async def start_workers(programs: list[Program], directory: Path) -> list[int]:
+    ports = free_ports(2)
+    for number, port in enumerate(ports):
+        command = [sys.executable, "-m", "perf.worker", "--host", "0.0.0.0", "--port", str(port)]
+        programs.append(start(f"worker{number}", command, directory))
+        await wait_port(programs[-1], port)
+    return ports
+
+
+async def cost(options: argparse.Namespace, directory: Path) -> bool:
+    """CPU per small request, step by step."""
+    workload = replace(WORKLOADS["small"], requests=options.requests)
+    with running([]) as programs:
+        workers = await start_workers(programs, directory)
+        (collector,) = free_ports(1)
+        command = [sys.executable, "-m", "perf.observed_gateway", "collect", str(collector)]
+        programs.append(start("collector", command, directory))
+        await wait_port(programs[-1], collector)
+        plan = steps(collector)
+        gateways = [
+            await start_gateway(
+                programs, as_gateway(step.name, step.words, step.flags), workers, directory
+            )
+            for step in plan
+        ]
+        rounds: list[list[float]] = []
+        for turn in range(options.rounds + 1):
+            found = []
+            for step, gateway in zip(plan, gateways, strict=True):
+                sample = await measure(workload, gateway.port, gateway.program.pid)
+                if sample.errors:
+                    raise NotReady(f"{step.name}: {sample.errors}")
+                found.append(sample.cpu_us)
+                await asyncio.sleep(0.2)  # queues of lines and spans run empty
+            if turn:  # the first one warms up
+                rounds.append(found)
+                print(f"round {turn}: " + "  ".join(f"{value:.1f}" for value in found), flush=True)
+    return verdicts(plan, rounds)
+
+
+def verdicts(plan: Sequence[Step], rounds: Sequence[Sequence[float]]) -> bool:
+    """Prints the table; whether all bounds hold. `rounds`: microseconds by step."""
+    print(f"\n{'':15}{'us/request':>12}{'lowest':>9}{'highest':>9}{'added':>9}{'bound':>7}")
+    good = True
+    for number, step in enumerate(plan):
+        values = [found[number] for found in rounds]
+        line = f"{step.name:15}{median(values):12.1f}{min(values):9.1f}{max(values):9.1f}"
+        if number:
+            added = 100 * median([(r[number] - r[number - 1]) / r[0] for r in rounds])
+            held = added <= step.bound
+            good = good and held
+            line += f"{added:8.1f}%{step.bound:6.0f}%  {'pass' if held else 'MISS'}"
+        print(line)
+    return good
+
+
+async def scrapes(options: argparse.Namespace, directory: Path) -> bool:
+    """How late the loop runs while a large fleet's metrics are read."""
+    late = directory / "late.txt"
+    with running([]) as programs:
+        workers = await start_workers(programs, directory)
+        words = ("-m", "perf.observed_gateway", "probe", str(late))
+        row = as_gateway("scraped", words, ("--log-level", "warn"))
+        gateway = await start_gateway(programs, row, workers, directory)
+        await register(gateway, addresses(options.workers - len(workers), workers))
+        data = request(chat_body(), HOST, gateway.port)
+        # Enough for every worker to have its series before it counts.
+        await load(gateway, data, options, 3 * options.workers)
+        stop = asyncio.Event()
+        serving = asyncio.ensure_future(keep_loading(gateway, data, options, stop))
+        during, between, size = [], [], 0
+        for _ in range(options.scrapes):
+            begun = time.time()
+            size = len(await fetch(gateway.metrics_port, "/metrics", timeout=30))
+            ended = time.time()
+            during.append((begun, ended))
+            await asyncio.sleep(0.05)
+            between.append((time.time(), time.time() + ended - begun))
+            await asyncio.sleep(ended - begun + 0.05)
+        stop.set()
+        await serving
+    lines = [tuple(map(float, line.split())) for line in late.read_text().splitlines()]
+    worst = [longest(lines, windows) for windows in (during, between)]
+    took = median([end - begin for begin, end in during])
+    print(f"\n{options.workers:,} workers, {size / 1e6:.1f} MB, {took * 1e3:.0f} ms a scrape")
+    for name, values in zip(("during scrapes", "between them"), worst, strict=True):
+        print(
+            f"  loop late, {name:15} longest {max(values) * 1e3:6.2f} ms,"
+            f" median of the longest {percentile(values, 50) * 1e3:6.2f} ms"
+        )
+    blame = max(0.0, max(worst[0]) - max(worst[1])) * 1e3
+    held = blame <= SCRAPE_BOUND_MS
+    verdict = "pass" if held else "MISS"
+    print(f"{verdict}  {blame:.2f} ms because of scrapes (at most {SCRAPE_BOUND_MS})")
+    return held
+
+
+def longest(
+    lines: Sequence[Sequence[float]], windows: Sequence[tuple[float, float]]
+) -> list[float]:
+    """The greatest lateness that was seen in each window, in seconds."""
+    # A stall is seen at its end: one that began in the window may be seen after it.
+    return [
+        max((late for at, late in lines if begin <= at and at - late <= end), default=0.0)
+        for begin, end in windows
+    ]
+
+
+async def load(gateway: Running, data: bytes, options: argparse.Namespace, total: int) -> None:
+    loop = ClosedLoop(HOST, gateway.port, data, connections=options.connections, total=total)
+    result = await loop.run()
+    if result.errors:
+        raise NotReady(f"errors under load: {result.describe_errors()}")
+
+
+async def keep_loading(
+    gateway: Running, data: bytes, options: argparse.Namespace, stop: asyncio.Event
+) -> None:
+    while not stop.is_set():
+        await load(gateway, data, options, 500)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="perf.observability_cost",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=20_000, help="per round")
+    parser.add_argument("--workers", type=int, default=1000, help="of the gateway that is scraped")
+    parser.add_argument("--scrapes", type=int, default=20)
+    parser.add_argument("--connections", type=int, default=8, help="while it is scraped")
+    parser.add_argument("--only", choices=("cost", "scrapes"))
+    parser.add_argument("--must-hold", action="store_true", help="exit 1 above a bound")
+    options = parser.parse_args()
+    good = True
+    for name, part in (("cost", cost), ("scrapes", scrapes)):
+        if options.only in (None, name):
+            directory = Path(tempfile.mkdtemp(prefix="perf-"))
+            try:
+                good = uvloop.run(part(options, directory)) and good
+            except NotReady as problem:
+                print(problem, file=sys.stderr)
+                return 2
+    return 0 if good or not options.must_hold else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

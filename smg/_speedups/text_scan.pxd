@@ -1,0 +1,34 @@
+# What the parsers' engine calls without going through Python.
+
+
+cdef class Markers:
+    cdef readonly tuple texts
+    cdef unsigned char ascii[128]   # whether a marker begins with the character
+    cdef str others                 # the same for all other characters
+
+    cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1
+    cpdef str standing(self, str text, Py_ssize_t at)
+    cdef bint is_other(self, Py_UCS4 character) noexcept
+
+
+cdef class JsonScanner:
+    cdef readonly Py_ssize_t depth
+    cdef readonly bint done, bad
+    cdef readonly Py_ssize_t reached
+    cdef bint in_string, in_scalar
+
+    cpdef void begin(self, Py_ssize_t depth) noexcept
+    cpdef str scan(self, str text, Py_ssize_t at, bint closed)
+
+
+cdef class SourceScanner:
+    cdef readonly bint done, bad
+    cdef Py_ssize_t depth, limit
+    cdef Py_UCS4 quote
+    cdef bint after_backslash
+
+    cpdef Py_ssize_t scan(self, str text, Py_ssize_t at) noexcept
+
+
+cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
+cpdef bint go_on(object steps, list result) except -1

@@ -1,0 +1,94 @@
+"""The lines of the access log: raw values as the event loop queues them, and what both formats
+make of them on the log thread.
+
+An entry is a plain tuple. Two of them come with every request, so `JsonLines` writes the usual one
+without a dictionary; everything unusual takes the way of all other lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smg.observability.log_format import Line, timestamp, without_secrets
+
+#: seconds since 1970, level, status (0: the request came), latency in microseconds, method, request
+#: target, HTTP version, request id
+Entry = tuple[float, int, int, int, bytes, bytes, bytes, bytes]
+
+FILE = "access_log.py"
+STARTED = "started processing request"
+FINISHED = "finished processing request"
+# Clients choose the targets: this many are kept in their written form, and only short ones.
+_KEPT = 1024
+_SHORT = 256
+
+
+def as_line(entry: Entry) -> Line:
+    """The line of an entry, for formats that have no way of their own."""
+    created, level, status, latency, method, uri, version, request_id = entry
+    fields: dict[str, bytes | str | int] = {
+        "method": method,
+        "uri": without_secrets(uri),
+        "version": version,
+        "request_id": request_id,
+        "module": "smg",
+    }
+    if not status:
+        return Line(created, level, "smg::request", FILE, 0, STARTED, fields)
+    fields["status_code"] = status
+    fields["latency"] = latency
+    return Line(created, level, "smg::response", FILE, 0, FINISHED, fields)
+
+
+class JsonLines:
+    """Writes entries as `form`, a JSON format, would. Known secrets are still in what it writes."""
+
+    def __init__(self, form: Callable[[Line], str]) -> None:
+        self._form = form
+        #: what stands between the time and the id, by what it is made from
+        self._middles: dict[tuple[bytes, bytes, bytes, int, bool], str] = {}
+        #: the second that `_stamp` writes, seconds since 1970
+        self._second = -1
+        self._stamp = ""
+
+    def text(self, entry: Entry) -> str:
+        """The line."""
+        created, level, status, latency, method, uri, version, request_id = entry
+        if not _plain(request_id):
+            return self._form(as_line(entry))
+        milliseconds = int(created * 1000)
+        second, milliseconds = milliseconds // 1000, milliseconds % 1000
+        if second != self._second:
+            self._second = second
+            self._stamp = timestamp(second)[: -len("000Z")]
+        when = f"{self._stamp}{milliseconds:03d}Z"
+        middle = self._middles.get((method, uri, version, level, status != 0))
+        if middle is None:
+            middle = self._middle(entry)
+        name = request_id.decode("ascii")
+        if status == 0:
+            return f'{{"timestamp":"{when}{middle}{name}","module":"smg"}}'
+        return (
+            f'{{"timestamp":"{when}{middle}{name}","module":"smg",'
+            f'"status_code":{status},"latency":{latency}}}'
+        )
+
+    def _middle(self, entry: Entry) -> str:
+        created, level, status, latency, method, uri, version, _ = entry
+        # Cut out of a whole line, so that there is one place that knows how values are written.
+        line = self._form(as_line((created, level, status, latency, method, uri, version, b"")))
+        start = len('{"timestamp":"') + len(timestamp(created))
+        middle = line[start : line.rindex('"request_id":"') + len('"request_id":"')]
+        if len(uri) <= _SHORT:
+            if len(self._middles) >= _KEPT:
+                self._middles.clear()
+            self._middles[(method, uri, version, level, status != 0)] = middle
+        return middle
+
+
+def _plain(value: bytes) -> bool:
+    """Whether JSON writes `value` as it is."""
+    for code in value:  # noqa: SIM110  a loop in C
+        if code < 0x20 or code > 0x7E or code == 0x22 or code == 0x5C:
+            return False
+    return True

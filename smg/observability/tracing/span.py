@@ -1,0 +1,57 @@
+"""One span as it is collected on the event loop: raw values, nothing formatted.
+
+`export.py` makes the SDK's object of it, on the SDK's own thread.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter, time_ns
+from typing import Any
+
+
+class Span:
+    """A piece of work with a beginning and an end.
+
+    `started`, `ended` and the times of events are seconds of `time.perf_counter()`. Attributes may
+    be bytes; those that are None are left out. `failed`: the operator should look.
+    """
+
+    __slots__ = (
+        "attributes",
+        "ended",
+        "events",
+        "failed",
+        "name",
+        "parent_id",
+        "span_id",
+        "started",
+        "trace_id",
+        "trace_state",
+        "wall_ns",
+    )
+
+    def __init__(
+        self, name: str, trace_id: int, span_id: int, started: float, parent_id: int = 0
+    ) -> None:
+        self.name = name
+        self.trace_id = trace_id
+        self.span_id = span_id
+        #: 0: a trace that begins here
+        self.parent_id = parent_id
+        #: `tracestate` as the caller sent it
+        self.trace_state = b""
+        self.started = started
+        self.ended = 0.0
+        #: the wall clock at `started`, nanoseconds since 1970
+        self.wall_ns = time_ns() - int((perf_counter() - started) * 1e9)
+        self.attributes: dict[str, Any] = {}
+        self.events: list[tuple[float, str, dict[str, Any]]] = []
+        self.failed = False
+
+    def event(self, name: str, **attributes: Any) -> None:
+        """Something happened now."""
+        self.events.append((perf_counter(), name, attributes))
+
+    def unix_ns(self, moment: float) -> int:
+        """A time of this span in nanoseconds since 1970."""
+        return self.wall_ns + int((moment - self.started) * 1e9)

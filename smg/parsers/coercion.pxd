@@ -1,0 +1,1 @@
+# Compiled because every parameter passes it; no C types.

@@ -1,0 +1,190 @@
+"""The compiled loops against their plain twins."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smg._speedups.text_scan import MAX_DEPTH, JsonScanner, Markers, go_on, skip_run
+from smg.parsers import Steps
+from tests.unit.parsers import plain
+
+MARKERS = ("<tool_call>", "</tool_call>", "◁think▷", "[CALLS]", "◁/", "😀!")
+MARKED = st.text("<>/_◁▷😀!x", max_size=6) | st.sampled_from(
+    [m[:n] for m in MARKERS for n in range(1, 12)]
+)
+JSON_LIKE = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        '"',
+        ",",
+        ":",
+        " ",
+        "\n",
+        "\\",
+        "\\u",
+        "\\u00e9",
+        "\\ud83d",
+        "\\ude00",
+        "\\uD8",
+        '\\"',
+    ]
+    + [
+        "\\\\",
+        "\\n",
+        "\\x",
+        "\x01",
+        "\x1f",
+        "\t",
+        "a",
+        "é",
+        "😀",
+        "0",
+        "-1.5e3",
+        "true",
+        "u",
+        "d",
+        "1",
+        "<",
+        "'",
+    ]
+)
+
+
+def fed(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(MARKED, max_size=8).map("".join), st.integers(0, 5), st.booleans())
+def test_markers_are_found_where_the_twin_finds_them(text: str, start: int, closed: bool):
+    start = min(start, len(text))
+    twin = plain.Markers(MARKERS)
+    found: tuple[int, str | None] | None = twin.search(text, start)
+    if found is None:
+        found = (len(text) - (0 if closed else twin.held(text, start)), None)
+    ours = Markers(MARKERS)
+    place = ours.find(text, start, closed)
+    assert (place, ours.standing(text, place)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "held"),
+    [
+        ("Sure <tool", 0, 5),
+        ("a < b", 0, 0),
+        ("x <", 0, 1),
+        ("x <", 3, 0),
+        ("<<", 0, 1),
+        ("<t<to", 0, 3),
+        ("", 0, 0),
+    ],
+)
+def test_the_longest_end_that_may_become_a_marker_is_held(text: str, start: int, held: int):
+    markers = Markers(("<tool_call>", "</tool_call>"))
+    assert len(text) - markers.find(text, start, False) == held
+    assert markers.find(text, start, True) == len(text)
+
+
+def test_markers_that_contain_each_other_are_refused():
+    for texts in (("a", "ba"), ("",)):
+        with pytest.raises(ValueError, match="is empty or part of another"):
+            Markers(texts)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(JSON_LIKE, max_size=20).map("".join), st.integers(1, 9), st.integers(0, 2))
+def test_json_is_read_as_the_twin_reads_it(text: str, size: int, depth: int):
+    """Also text that is no JSON: what is given, how far it goes, and how it ends."""
+    ours, twin = JsonScanner(depth), plain.JsonScanner(depth)
+    pending = ""
+    for piece in [*fed(text, size), ""]:
+        pending += piece
+        closed = piece == ""
+        out: list[str] = []
+        reached = twin.scan(pending, 0, closed, out)
+        assert ours.scan(pending, 0, closed) == "".join(out)
+        assert (ours.reached, ours.done, ours.bad) == (reached, twin.done, twin.bad)
+        if twin.done or twin.bad:
+            return
+        pending = pending[reached:]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSON, st.booleans(), st.sampled_from([None, 1, "\t"]), st.integers(1, 9))
+def test_the_scanner_keeps_every_value(value: object, ascii: bool, indent: object, size: int):
+    text = json.dumps(value, ensure_ascii=ascii, indent=indent)  # type: ignore[arg-type]
+    scanner = JsonScanner()
+    out = ""
+    pending = ""
+    for piece in fed(text, size):
+        pending += piece
+        out += scanner.scan(pending, 0, False)
+        pending = pending[scanner.reached :]
+        assert len(pending) < 12  # half a pair of surrogates at most
+    out += scanner.scan(pending, 0, True)
+    assert (scanner.reached, scanner.done, scanner.bad) == (len(pending), True, False)
+    assert out == json.dumps(value, ensure_ascii=ascii, separators=(",", ":"))
+
+
+def test_a_piece_without_change_is_given_on_itself():
+    scanner = JsonScanner(1)
+    for piece in ('"text":"', "ab cd"):
+        assert scanner.scan(piece, 0, False) is piece
+
+
+def test_long_texts_are_rewritten_whole():
+    """Longer than what the scanner has room for without asking, and growing while it is read."""
+    text = '{ "a" : "' + "\x01\n" * 5000 + '" }'
+    out = JsonScanner().scan(text, 0, True)
+    assert out == '{"a":"' + "\\u0001\\n" * 5000 + '"}'
+    for length in range(55, 70):  # around that room
+        text = '[ "' + "\n" * length + '"]'
+        assert JsonScanner().scan(text, 0, True) == '["' + "\\n" * length + '"]'
+
+
+def test_depth_is_counted_to_its_end():
+    scanner = JsonScanner()
+    assert scanner.scan("[" * (MAX_DEPTH + 1), 0, False) == "[" * MAX_DEPTH
+    assert (scanner.reached, scanner.bad) == (MAX_DEPTH, True)
+
+
+def test_runs():
+    assert skip_run("  \tx", 0, " \t") == 3
+    assert skip_run("  ", 1, " ") == 2
+    assert skip_run("xx", 0, "") == 0
+    assert skip_run("ää😀b", 0, "ä😀") == 3
+
+
+def test_a_generator_goes_on_and_gives_what_it_returns():
+    def steps() -> Steps[str]:
+        yield
+        return "done"
+
+    running, results = steps(), []
+    assert not go_on(running, results)
+    assert go_on(running, results)
+    assert results == ["done"]
+
+    def fails() -> Steps[str]:
+        yield
+        raise LookupError
+
+    failing = fails()
+    assert not go_on(failing, results)
+    with pytest.raises(LookupError):
+        go_on(failing, results)
+    assert results == ["done"]

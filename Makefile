@@ -121,5 +121,5 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find smg -name '*.so' -delete
 	find smg -name '*.c' -delete
-	find smg -name '*.html' -delete
+	find smg -name '*.html' ! -name console.html -delete
 	find smg tests perf -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -107,8 +107,8 @@ def test_the_key_stays_in_the_tab_until_it_is_forgotten(page: Chromium):
     page.wait(LOGGED_IN)
     stored = "JSON.stringify([Object.values(sessionStorage), localStorage.length, document.cookie])"
     assert json.loads(page.run(stored)) == [[KEY], 0, ""]
-    page.run("location.reload()")
-    page.wait(f"document.readyState === 'complete' && {LOGGED_IN}")
+    page.run("window.old = true; location.reload()")
+    page.wait(f"!window.old && document.readyState === 'complete' && {LOGGED_IN}")
     page.run("document.querySelector('#forget').click()")
     assert page.run("!document.querySelector('#login').hidden && sessionStorage.length === 0")
 

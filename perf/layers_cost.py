@@ -13,15 +13,13 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
-from perf.observability_cost import as_gateway, start_workers
-from perf.processes import NotReady, running, start_gateway
+from perf.observability_cost import as_gateway, by_turns, start_workers
+from perf.processes import running
 from perf.stats import median
-from perf.workloads import WORKLOADS, measure
 
 BOUND_PERCENT = 15
 
@@ -38,30 +36,13 @@ GATEWAYS: dict[str, tuple[str, ...]] = {
 
 async def cost(options: argparse.Namespace, directory: Path) -> list[list[float]]:
     """CPU microseconds per small request: rounds of one figure per gateway."""
-    workload = replace(WORKLOADS["small"], requests=options.requests)
     with running([]) as programs:
         workers = await start_workers(programs, directory)
         gateways = [
-            await start_gateway(
-                programs,
-                as_gateway(name, ("-m", "smg", "launch"), (*_QUIET, *flags)),
-                workers,
-                directory,
-            )
+            as_gateway(name, ("-m", "smg", "launch"), (*_QUIET, *flags))
             for name, flags in GATEWAYS.items()
         ]
-        rounds = []
-        for turn in range(options.rounds + 1):
-            found = []
-            for name, gateway in zip(GATEWAYS, gateways, strict=True):
-                sample = await measure(workload, gateway.port, gateway.program.pid)
-                if sample.errors:
-                    raise NotReady(f"{name}: {sample.errors}")
-                found.append(sample.cpu_us)
-            if turn:  # the first one warms up
-                rounds.append(found)
-                print(f"round {turn}: " + "  ".join(f"{value:.1f}" for value in found), flush=True)
-        return rounds
+        return await by_turns(programs, gateways, workers, options, directory)
 
 
 def verdicts(rounds: Sequence[Sequence[float]]) -> bool:

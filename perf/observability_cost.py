@@ -93,7 +93,6 @@ async def start_workers(programs: list[Program], directory: Path) -> list[int]:
 
 async def cost(options: argparse.Namespace, directory: Path) -> bool:
     """CPU per small request, step by step."""
-    workload = replace(WORKLOADS["small"], requests=options.requests)
     with running([]) as programs:
         workers = await start_workers(programs, directory)
         (collector,) = free_ports(1)
@@ -101,25 +100,36 @@ async def cost(options: argparse.Namespace, directory: Path) -> bool:
         programs.append(start("collector", command, directory))
         await wait_port(programs[-1], collector)
         plan = steps(collector)
-        gateways = [
-            await start_gateway(
-                programs, as_gateway(step.name, step.words, step.flags), workers, directory
-            )
-            for step in plan
-        ]
-        rounds: list[list[float]] = []
-        for turn in range(options.rounds + 1):
-            found = []
-            for step, gateway in zip(plan, gateways, strict=True):
-                sample = await measure(workload, gateway.port, gateway.program.pid)
-                if sample.errors:
-                    raise NotReady(f"{step.name}: {sample.errors}")
-                found.append(sample.cpu_us)
-                await asyncio.sleep(0.2)  # queues of lines and spans run empty
-            if turn:  # the first one warms up
-                rounds.append(found)
-                print(f"round {turn}: " + "  ".join(f"{value:.1f}" for value in found), flush=True)
+        gateways = [as_gateway(step.name, step.words, step.flags) for step in plan]
+        rounds = await by_turns(programs, gateways, workers, options, directory)
     return verdicts(plan, rounds)
+
+
+async def by_turns(
+    programs: list[Program],
+    gateways: Sequence[Gateway],
+    workers: Sequence[int],
+    options: argparse.Namespace,
+    directory: Path,
+) -> list[list[float]]:
+    """CPU microseconds per small request: rounds of one figure per gateway."""
+    workload = replace(WORKLOADS["small"], requests=options.requests)
+    started = [
+        await start_gateway(programs, gateway, list(workers), directory) for gateway in gateways
+    ]
+    rounds: list[list[float]] = []
+    for turn in range(options.rounds + 1):
+        found = []
+        for gateway in started:
+            sample = await measure(workload, gateway.port, gateway.program.pid)
+            if sample.errors:
+                raise NotReady(f"{gateway.gateway.label}: {sample.errors}")
+            found.append(sample.cpu_us)
+            await asyncio.sleep(0.2)  # queues of lines and spans run empty
+        if turn:  # the first one warms up
+            rounds.append(found)
+            print(f"round {turn}: " + "  ".join(f"{value:.1f}" for value in found), flush=True)
+    return rounds
 
 
 def verdicts(plan: Sequence[Step], rounds: Sequence[Sequence[float]]) -> bool:

@@ -1,6 +1,7 @@
-"""How many tokens a request has: estimated before it runs, and read off the end of its answer.
+"""How many tokens a request has, in HTTP mode, where nobody tokenizes.
 
-For limits on tokens in HTTP mode, where nobody tokenizes. Nothing here runs unless there are some.
+Estimated before it runs, for limits on tokens alone; read off the end of its answer, for them and
+once per complete stream for metrics.
 """
 
 from __future__ import annotations

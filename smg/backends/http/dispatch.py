@@ -316,7 +316,7 @@ class Dispatch:
         except GatewayError:
             return False  # the model's last worker was removed meanwhile
         tried = (*self._tried, worker)
-        others = tuple(other for other in lane.group.available if other not in tried)
+        others = untried(lane.group.available, tried)
         if not others:
             return False
         self._tried = tried

@@ -158,7 +158,9 @@ class Relay(Dispatch):
     def _count_stream(self, series: RelaySeries, tail: bytes) -> None:
         """A stream is complete: how long it took, and how many tokens it says it had."""
         now = perf_counter()
-        end = b"".join((self._before, self._last, tail))[-usage.TAIL_BYTES :]
+        # Cut first: pieces of a fast stream can be large.
+        most = usage.TAIL_BYTES
+        end = b"".join((self._before[-most:], self._last[-most:], tail[-most:]))[-most:]
         since = now - self._began if self._began else 0.0
         series.stream_ended(now - self._dispatched, since, *usage.counted(end))
 

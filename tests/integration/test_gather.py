@@ -1,4 +1,4 @@
-"""Pieces that follow each other within a millisecond go out together, in order, and never late."""
+"""Pieces that follow each other within a millisecond are joined by the kernel; all arrive, in order."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 cdef class Gather:
     cdef object _loop
-    cdef list _waiting
+    cdef list _resting, _next
+    cdef bint _ticking
 
-    cpdef object add(self, relay)
+    cpdef object rest(self, relay)

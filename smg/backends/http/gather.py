@@ -1,25 +1,25 @@
-"""Joins the pieces of streams that come faster than anybody reads them.
+"""Lets the kernel join the pieces of streams that come faster than anybody reads them.
 
-A write costs the kernel ten times what it costs us. Tokens come 5 to 50 ms apart and always leave
-at once; but when a worker answers in a burst, or this loop is behind, the pieces of one stream
-follow each other within a fraction of a millisecond, and one write can carry several. Such pieces
-wait here for `LONGEST` and go out together, with the end of the stream at the latest.
+Reading and writing a piece costs the kernel ten times what it costs us. Tokens come 5 to 50 ms
+apart and always leave at once; but when a worker answers in a burst, or this loop is behind, the
+pieces of one stream follow each other within a fraction of a millisecond. The worker's connection
+then rests for a moment: what comes meanwhile waits in its socket, and is one read and one write
+afterwards. Nothing that we have read is ever held back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smg.backends.http.relay import Relay
 
-#: seconds; a piece this soon after the last write of its stream waits for others
+#: seconds; after a piece this soon after the one before it, its connection rests
 SOON = 0.002
-#: seconds; nothing waits longer
-LONGEST = 0.001
-#: bytes; what is as large as this costs more to copy than to write
+#: seconds; a connection rests for one to two of these
+TICK = 0.001
+#: bytes; a stream whose pieces are as large as this has nothing to gain
 LARGE = 16_384
 
 
@@ -28,18 +28,22 @@ class Gather:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Relay] = []
+        self._resting: list[Relay] = []
+        self._next: list[Relay] = []
+        self._ticking = False
 
-    def add(self, relay: Relay) -> None:
-        """`relay` holds its first piece; its `flush` will be called within `LONGEST`, or a little
-        later when the loop is busy.
-        """
-        if not self._waiting:
-            self._loop.call_later(LONGEST, self._out)
-        self._waiting.append(relay)
+    def rest(self, relay: Relay) -> None:
+        """The worker's connection of `relay` is paused; its `rested` will be called."""
+        self._next.append(relay)
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK, self._tick)
 
-    def _out(self) -> None:
-        now = perf_counter()
-        waiting, self._waiting = self._waiting, []
-        for relay in waiting:
-            relay.flush(now)
+    def _tick(self) -> None:
+        rested, self._resting, self._next = self._resting, self._next, []
+        if self._resting:
+            self._loop.call_later(TICK, self._tick)
+        else:
+            self._ticking = False
+        for relay in rested:
+            relay.rested()

@@ -11,8 +11,6 @@ cdef class Relay(Dispatch):
     cdef public bint _chunk_out, _sse, _watched
     cdef public double _began, _wrote
     cdef public bytes _before, _head, _last
-    cdef public list _held
-    cdef long long _held_bytes
     cdef public object _sink
     cdef public int quiet, _status
 
@@ -21,6 +19,6 @@ cdef class Relay(Dispatch):
     cpdef object _count_head(self, int status, double came)
     cdef object _count_failure(self, RelaySeries series, int status)
     cdef object _count_stream(self, RelaySeries series, bytes tail)
-    cpdef object flush(self, double now)
+    cpdef object rested(self)
     cpdef object _stream_piece(self, bytes data)
     cdef object _write_head(self, bytes piece)

@@ -52,8 +52,6 @@ class Relay(Dispatch):
         self._sse = False
         self._watched = False
         self._head = b""
-        self._held: list[bytes] | None = None  # pieces that wait to go out together
-        self._held_bytes = 0
         self._wrote = 0.0  # when a piece of a stream last went out
         self._began = 0.0  # when the body of a stream did
         self._last = b""  # the piece of a stream that came last, and the one before it
@@ -196,7 +194,7 @@ class Relay(Dispatch):
     def _body_began(self) -> None:
         self._unread = False
         if self._series is not None and self.body.stream and self._status < 300:
-            self._began = perf_counter()
+            self._began = self._wrote = perf_counter()
             self._series.first_byte(self._began - self._dispatched)
         policy, worker = self._policy, self._worker
         if policy is not None and worker is not None:
@@ -220,35 +218,24 @@ class Relay(Dispatch):
             self.exchange.conn.write(data)
 
     def _stream_piece(self, data: bytes) -> None:
-        """A piece of a stream: out at once, unless the one before it went out just now (see
+        """A piece of a stream: out at once; the next may take a moment if they come fast (see
         `gather`).
         """
-        gather = self.backend.gather
-        size = len(data)
         self._before = self._last
         self._last = data
-        if self._held is not None:
-            self._held.append(data)
-            self._held_bytes += size
-            if self._held_bytes >= LARGE:
-                self.flush(perf_counter())
-            return
+        self.exchange.conn.write(data)
         now = perf_counter()
-        if now - self._wrote < SOON and size < LARGE:
-            self._held = [data]
-            self._held_bytes = size
-            gather.add(self)
-        else:
-            self._wrote = now
-            self.exchange.conn.write(data)
+        soon = now - self._wrote < SOON
+        self._wrote = now
+        if soon and len(data) < LARGE and self.conn is not None:
+            self.conn.pause()
+            self.backend.gather.rest(self)
 
-    def flush(self, now: float) -> None:
-        """Write what waits; `now` in seconds of `perf_counter`."""
-        held = self._held
-        if held is not None:
-            self._held = None
-            self._wrote = now
-            self.exchange.conn.write(held[0] if len(held) == 1 else b"".join(held))
+    def rested(self) -> None:
+        """Read on, unless the client is the one who needs time."""
+        conn = self.conn
+        if conn is not None and not self.exchange.conn.is_write_paused:
+            conn.resume()
 
     def upstream_done(self, tail: bytes) -> None:
         """The answer is complete."""
@@ -260,13 +247,8 @@ class Relay(Dispatch):
             self._count_stream(self._series, tail)
         if self._chunk_out:
             tail = (chunk(tail) if tail else b"") + LAST_CHUNK
-        held = self._held
         if self._head:
             self._write_head(tail)
-        elif held is not None:
-            self._held = None
-            held.append(tail)
-            exchange.conn.write(b"".join(held))
         elif tail:
             exchange.conn.write(tail)
         breaker = self._breaker
@@ -372,7 +354,6 @@ class Relay(Dispatch):
 
     def _insert(self, frame: bytes) -> None:
         exchange = self.exchange
-        self.flush(0)
         exchange.conn.write(frame if exchange.http10 else chunk(frame))
 
     def _break_off(
@@ -390,7 +371,6 @@ class Relay(Dispatch):
             exchange.server.access_log.broken(exchange, code, worker.url, cause)
         exchange.remember(self._status, code, message)
         insert = self._sse and conn is not None and self._can_insert(conn)
-        self.flush(0)
         # A slow client can use up the request's time, and we our own: neither is the worker's
         # fault.
         ours = code == SHUTDOWN or exchange.conn.is_write_paused
@@ -423,7 +403,6 @@ class Relay(Dispatch):
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-        self._held = None
         self._sink = None  # a method of ours: a cycle that only the collector would find
         self._leave_worker(evidence)
         backend = self.backend

@@ -48,8 +48,8 @@ cdef uint32_t EXACT = 256
 # drives out of that worker's cache.
 cdef double DISPLACEMENT = 4
 # No displacement is charged where there is room: on workers with little traffic compared with the holder. Full price
-# is asked of those that had at least half as many of the recent picks (the last four per worker, decaying).
-cdef double FULL_PRICE_SHARE = 0.5
+# is asked of those that had at least two thirds as many of the recent picks (the last four per worker, decaying).
+cdef double FULL_PRICE_SHARE = 0.65
 cdef double RECENT_PICKS = 4
 # Whoever takes a shared prefix to another worker reads it for all who come after. While at most half as many requests
 # are under way as there are workers, the next one comes soon enough, so one with a short rest of its own (at most the

@@ -1,4 +1,4 @@
-"""Pieces that follow each other within a millisecond are joined by the kernel; all arrive, in order."""
+"""Pieces that follow each other within a millisecond are joined by the kernel; all arrive."""
 
 from __future__ import annotations
 

@@ -102,6 +102,9 @@ async def test_a_body_that_is_none_right_behind_a_good_head(stream: bool) -> Non
             assert answer.status == 200
         assert {request.body for request in bad.requests} == {good.requests[0].body}
         assert len(good.requests) == 4
+        samples = await gateway.metrics()
+        for counted in ("smg_router_request_duration_seconds", "smg_gateway_overhead_seconds"):
+            assert samples.value(f"{counted}_count") == 4
         await nothing_left(gateway)
 
 

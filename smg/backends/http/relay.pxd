@@ -9,7 +9,7 @@ from smg.wire.head cimport chunk, status_line
 
 cdef class Relay(Dispatch):
     cdef public bint _chunk_out, _sse, _watched
-    cdef public double _began, _wrote
+    cdef public double _began, _came, _wrote
     cdef public bytes _before, _head, _last
     cdef public object _sink
     cdef public int quiet, _status

@@ -52,6 +52,7 @@ class Relay(Dispatch):
         self._sse = False
         self._watched = False
         self._head = b""
+        self._came = 0.0  # when the worker's head did
         self._wrote = 0.0  # when a piece of a stream last went out
         self._began = 0.0  # when the body of a stream did
         self._last = b""  # the piece of a stream that came last, and the one before it
@@ -111,10 +112,9 @@ class Relay(Dispatch):
             )
         )
         self._status = status
+        self._came = came
         if client.is_write_paused:
             conn.pause()
-        if self._series is not None:
-            self._count_head(status, came)
         watch = backend.watch
         if (self._sse and watch.enabled) or watch.idle_limit:
             self._watched = True
@@ -168,6 +168,8 @@ class Relay(Dispatch):
         """
         self.exchange.conn.write(self._head + piece)
         self._head = b""
+        if self._series is not None:
+            self._count_head(self._status, self._came)
         self.body.data = {}  # parsed form and original bytes are not needed any more
         self.body.raw = b""
         self.exchange.sent(self._status)

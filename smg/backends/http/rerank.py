@@ -25,7 +25,7 @@ class RerankRelay(Relay):
     worker pass through.
     """
 
-    __slots__ = ("_came", "_collected", "_collecting", "_rerank", "_size")
+    __slots__ = ("_collected", "_collecting", "_rerank", "_size")
 
     def __init__(
         self, backend: RelayContext, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
@@ -35,7 +35,6 @@ class RerankRelay(Relay):
         self._collecting = False
         self._collected: list[bytes] = []
         self._size = 0
-        self._came = 0.0
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
         """Collect what will be reshaped."""

@@ -117,7 +117,7 @@ async def call(port: int, method: str, path: str, body: object = None) -> tuple[
     data = b"" if body is None else json.dumps(body).encode()
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n"
-        f"Content-Length: {len(data)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     answer = await exchange(port, head.encode() + data, timeout=30)
     return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")

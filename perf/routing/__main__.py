@@ -1,9 +1,4 @@
-"""Routing policies measured by what users feel.
-
-Multi-turn chat sessions over simulated workers with prefix caches: time to first token, cache hits,
-load spread, errors. Gateways run as processes side by side (the default), or policies alone on a
-virtual clock (--virtual). The shapes are described in perf/routing/shapes.py.
-"""
+"""The command line: `python -m perf.routing --help`. What is measured is a `Kind`."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ import datetime
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,8 +18,11 @@ from perf import cpu
 from perf.routing import contenders, report
 from perf.routing.contenders import Contender
 from perf.routing.figures import Figures
+from perf.routing.kinds import SINGLE, Kind
+from perf.routing.policies import UnknownPolicy
+from perf.routing.real import play
 from perf.routing.result import Result, read_json, write_json
-from perf.routing.shapes import SHAPES, Shape
+from perf.routing.shapes import Shape
 from perf.stats import median
 
 
@@ -39,42 +37,50 @@ def _contenders(text: str) -> list[Contender]:
         raise argparse.ArgumentTypeError(str(problem)) from None
 
 
-def _shapes(text: str) -> list[Shape]:
-    names = [name for name in text.split(",") if name]
-    unknown = [name for name in names if name not in SHAPES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; of {', '.join(SHAPES)}")
-    return [SHAPES[name] for name in names]
+def _shapes(kind: Kind) -> Callable[[str], list[Shape]]:
+    def shapes(text: str) -> list[Shape]:
+        names = [name for name in text.split(",") if name]
+        unknown = [name for name in names if name not in kind.shapes]
+        if unknown:
+            known = ", ".join(kind.shapes)
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; of {known}")
+        return [kind.shapes[name] for name in names]
+
+    return shapes
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(kind: Kind = SINGLE) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="python -m perf.routing",
-        description=__doc__,
+        prog=kind.command,
+        description=kind.about,
         epilog=contenders.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
     add("--virtual", action="store_true", help="no processes: policies on a virtual clock")
     add("--policy", type=_contenders, metavar="A,B", help="who competes; see below")
-    add("--shapes", type=_shapes, metavar="A,B", default=list(SHAPES.values()))
+    add("--shapes", type=_shapes(kind), metavar="A,B", default=list(kind.shapes.values()))
     add("--runs", type=int, default=3, help="runs per shape, each with its own seed (3)")
     add("--seed", type=int, default=1, help="of the first run (1)")
-    add("--speed", type=float, default=4.0, help="real: model this many times faster (4)")
+    faster = f"real: model this many times faster ({kind.speed:g})"
+    add("--speed", type=float, default=kind.speed, help=faster)
     add("--together", type=int, default=4, help="real: gateways at the same time (4)")
     add("--no-routing-key", action="store_true", help="clients send no x-smg-routing-key")
     add("--json", type=Path, help="write all figures here")
     add("--from-json", type=Path, help="report on an earlier run, measure nothing")
     add("--plot", type=Path, help="write an SVG or PNG here")
-    add("--must-hold", action="store_true", help="exit 1 if a bound of budgets.toml is missed")
+    add(
+        "--must-hold",
+        action="store_true",
+        help=f"exit 1 if a bound of {kind.budgets.name} is missed",
+    )
     return made
 
 
-def chosen(options: argparse.Namespace) -> list[Contender]:
+def chosen(options: argparse.Namespace, kind: Kind = SINGLE) -> list[Contender]:
     if options.policy:
         return list(options.policy)
-    names = contenders.VIRTUAL if options.virtual else contenders.REAL
-    return [Contender.parse(name) for name in names]
+    return [Contender.parse(name) for name in (kind.virtual if options.virtual else kind.real)]
 
 
 def new_result(options: argparse.Namespace) -> Result:
@@ -99,20 +105,19 @@ def shown(shape: Shape, seed: int, contender: Contender, figures: Figures) -> st
     )
 
 
-def virtual(options: argparse.Namespace) -> Result:
-    from perf.routing.policies import UnknownPolicy
-    from perf.routing.virtual import simulate
-
+def virtual(options: argparse.Namespace, kind: Kind = SINGLE) -> Result:
     result = new_result(options)
-    for contender in chosen(options):
+    for contender in chosen(options, kind):
         for shape in options.shapes:
             for seed in seeds(options):
                 try:
-                    records = simulate(shape, contender, seed, keys=not options.no_routing_key)
+                    records, figures = kind.simulate(
+                        shape, contender, seed, keys=not options.no_routing_key
+                    )
                 except UnknownPolicy as problem:
                     result.note(f"skipped: {contender}: {problem}")
                     continue
-                result.add(shape.name, str(contender), Figures.of(records, shape))
+                result.add(shape.name, str(contender), figures)
                 result.count_errors(shape.name, str(contender), records)
     return result
 
@@ -121,12 +126,10 @@ def batches(some: Sequence[Contender], size: int) -> list[list[Contender]]:
     return [list(some[place : place + size]) for place in range(0, len(some), size)]
 
 
-async def real(options: argparse.Namespace) -> Result:
-    from perf.routing.real import play
-
+async def real(options: argparse.Namespace, kind: Kind = SINGLE) -> Result:
     result = new_result(options)
     directory = Path(tempfile.mkdtemp(prefix="routing-"))
-    able = chosen(options)
+    able = chosen(options, kind)
     lags: dict[str, float] = {}
     for shape in options.shapes:
         for seed in seeds(options):
@@ -134,13 +137,18 @@ async def real(options: argparse.Namespace) -> Result:
                 here = directory / f"{shape.name}-{seed}-{able.index(batch[0])}"
                 here.mkdir()
                 done = await play(
-                    batch, shape, seed, options.speed, here, keys=not options.no_routing_key
+                    batch,
+                    shape,
+                    seed,
+                    options.speed,
+                    here,
+                    keys=not options.no_routing_key,
+                    prepare=kind.prepare,
                 )
                 lags[f"{shape.name} seed {seed}"] = done.lag_ms
-                for contender, records in done.records.items():
-                    figures = Figures.of(records, shape)
+                for contender, figures in done.figures.items():
                     result.add(shape.name, str(contender), figures)
-                    result.count_errors(shape.name, str(contender), records)
+                    result.count_errors(shape.name, str(contender), done.records[contender])
                     say(shown(shape, seed, contender, figures))
                 for contender, reason in done.skipped.items():
                     result.note(f"skipped: {contender}, first at {shape.name}: {reason}")
@@ -158,16 +166,16 @@ async def real(options: argparse.Namespace) -> Result:
     return result
 
 
-def main() -> int:
-    options = parser().parse_args()
+def main(kind: Kind = SINGLE) -> int:
+    options = parser(kind).parse_args()
     if options.from_json:
-        result = read_json(options.from_json)
+        result = read_json(options.from_json, kind.figures)
     else:
-        result = virtual(options) if options.virtual else uvloop.run(real(options))
+        result = virtual(options, kind) if options.virtual else uvloop.run(real(options, kind))
     machine = result.machine
     pace = f", {result.speed:g} times faster" if result.speed != 1 else ""
     print(f"{result.date}, {result.mode}{pace}, {machine['cpu']}, {machine['cores']} cores")
-    print(report.tables(result))
+    print(report.tables(result, kind.header, kind.row))
     if options.json:
         write_json(options.json, result)
     if options.plot:
@@ -176,7 +184,7 @@ def main() -> int:
         plot(result, options.plot)
     if not options.must_hold:
         return 0
-    verdicts = report.check(result, report.read_bounds())
+    verdicts = report.check(result, report.read_bounds(kind.budgets))
     print("", *verdicts, sep="\n")
     return 0 if verdicts and all(verdict.held for verdict in verdicts) else 1
 

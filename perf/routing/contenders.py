@@ -2,13 +2,15 @@
 
 Written `ours:cache_aware`, `reference:round_robin`, `ours:cache_aware+cache-threshold=0.5` (flags
 of the gateway, `+switch` for one without a value), or `perf.routing.experiments:Oracle` (a class;
-virtual driver only).
+virtual driver only). Of pairs, `ours:cache_aware/least_load` has prefill's policy before the slash
+and decode's after it; without a slash both have the same. A class and a gateway's policy are mixed
+as `perf.routing.experiments:Oracle/ours:least_load`. Flags are for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perf.gateways import GATEWAYS, Gateway, Start
 
@@ -65,18 +67,33 @@ class Contender:
             return f"{self.who}:{self.policy}"
         return self.policy if self.who == "ours" else None
 
+    @property
+    def legs(self) -> tuple[Contender, Contender]:
+        """Who picks workers for prefill, and who for decode."""
+        prefill, slash, decode = self.policy.partition("/")
+        if not slash:
+            return self, self
+        who, _, policy = decode.rpartition(":")
+        return replace(self, policy=prefill), replace(self, who=who or self.who, policy=policy)
+
     def command(self, start: Start, speed: float = 1.0) -> list[str] | None:
         """The command line of perf/gateways.py with another policy; None: not installed."""
         command = self.gateway.command(start) if self.gateway else None
         if command is None:
             return None
         command[command.index("--policy") + 1] = self.policy
+        return command + self.words(speed)
+
+    def words(self, speed: float) -> list[str]:
+        """The flags as a command line has them."""
         flags = dict(self.flags)
         if self.who in ASK_FOR_LOADS:
             flags.setdefault(LOAD_INTERVAL, str(load_interval(speed)))
-        for flag, value in flags.items():
-            command += [f"--{flag}", value] if value else [f"--{flag}"]
-        return command
+        return [
+            word
+            for flag, value in flags.items()
+            for word in ((f"--{flag}", value) if value else (f"--{flag}",))
+        ]
 
 
 def load_interval(speed: float) -> int:

@@ -17,7 +17,7 @@ from perf.routing.client import Answer, AskFailed, Connection
 from perf.routing.records import Record
 from perf.routing.sessions import Conversation, Session
 from perf.routing.shapes import Shape
-from perf.routing.virtual import MOST_TRIES, RETRY_SECONDS
+from perf.routing.users import MOST_TRIES, RETRY_SECONDS
 
 MODEL = "sim"
 TIMEOUT = 60.0  # real seconds
@@ -75,8 +75,9 @@ class Crowd:
                 return
 
     async def _turn(self, conversation: Conversation) -> Answer | None:
-        request = self._request(conversation.session.key, conversation.ask())
+        request = self._request(conversation)
         record = Record(conversation.session.key, conversation.turn, self._now)
+        record.answer_tokens = conversation.answer_tokens
         self.records.append(record)
         for _ in range(MOST_TRIES):
             try:
@@ -121,16 +122,17 @@ class Crowd:
             raise AskFailed(f"connect: {problem.strerror}") from None
         return connection
 
-    def _request(self, key: str, messages: list[dict[str, str]]) -> bytes:
+    def _request(self, conversation: Conversation) -> bytes:
         body = orjson.dumps(
             {
                 "model": MODEL,
                 "stream": True,
                 "stream_options": {"include_usage": True},
-                "max_tokens": self.shape.answer_tokens,
-                "messages": messages,
+                "max_tokens": conversation.answer_tokens,
+                "messages": conversation.ask(),
             }
         )
+        key = conversation.session.key
         routing_key = f"X-SMG-Routing-Key: {key}\r\n" if self.keys else ""
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: {HOST}:{self.port}\r\n{routing_key}"

@@ -2,7 +2,8 @@
 
 `ReferenceCacheAware` follows the written rule of the reference's cache_aware (routing-reliability
 5.1, 5.2 and 6 of the specification), plainly and without a bound on memory. `Oracle` sees into the
-workers, which no gateway can: it shows how much is left to win.
+workers, which no gateway can: it shows how much is left to win. `LeastInFlight` is least_load
+before engines that report no load.
 """
 
 from __future__ import annotations
@@ -119,6 +120,16 @@ class ReferenceCacheAware:
         self._tree.insert(text, chosen)
         processed[chosen] = processed.get(chosen, 0) + 1
         return chosen
+
+
+class LeastInFlight:
+    """The fewest requests in flight, of equals one by chance."""
+
+    def __init__(self, random: random_module.Random) -> None:
+        self._random = random.random
+
+    def select(self, workers: Sequence[Worker], view: Any) -> Worker | None:
+        return min(workers, key=lambda worker: (worker.load, self._random()), default=None)
 
 
 class Oracle:

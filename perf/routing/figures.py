@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from perf.routing.records import Record
 from perf.routing.shapes import Shape
@@ -63,6 +64,9 @@ class Figures:
         )
 
 
+F = TypeVar("F", bound=Figures)
+
+
 def spread(counts: Sequence[int]) -> float:
     """The largest over the mean; 1 is even, the number of counts is one-sided."""
     total = sum(counts)
@@ -91,11 +95,12 @@ def peak(records: Sequence[Record]) -> int:
     return most
 
 
-def middle(samples: Sequence[Figures]) -> Figures:
+def middle(samples: Sequence[F]) -> F:
     """Field by field the median over the runs; of `errors` and `unanswered` the sum."""
     values: dict[str, float] = {}
-    for one in fields(Figures):
+    kind = type(samples[0])
+    for one in fields(kind):
         column = [getattr(sample, one.name) for sample in samples]
         total = one.name in ("errors", "unanswered")
         values[one.name] = sum(column) if total else median([x for x in column if x == x])
-    return Figures(**values)
+    return kind(**values)

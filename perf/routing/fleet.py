@@ -10,21 +10,21 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import uvloop
 
 from smg.sim.engine import Engine
-from smg.sim.settings import SimSettings, parse
+from smg.sim.settings import parse
 from smg.sim.worker import SimServer, Worker
 
 MEMORY_TOKENS = 1_000_000
 
 
-class RoomyEngine(Engine):
-    """Says that it has memory for everybody: the prefix cache is scarce here, KV memory is not
-    modelled. Reports of full memory would make gateways avoid workers that are well.
+class Roomy:
+    """Of an engine that says that it has memory for everybody: the prefix cache is scarce here, KV
+    memory is not modelled. Reports of full memory would make gateways avoid workers that are well.
     """
 
     @property
@@ -32,21 +32,26 @@ class RoomyEngine(Engine):
         return MEMORY_TOKENS
 
 
-class RoomyWorker(Worker):
-    """A simulated worker with such an engine."""
-
-    def __init__(self, settings: SimSettings) -> None:
-        self.settings = settings
-        self.engine = RoomyEngine(settings, asyncio.get_running_loop())
-        self._server = SimServer(self.engine)
+class RoomyEngine(Roomy, Engine):
+    """A whole engine."""
 
 
-async def serve(settings: SimSettings, ports: Sequence[int]) -> None:
+class FleetWorker(Worker):
+    """A simulated worker with a given engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.settings = engine.settings
+        self.engine = engine
+        self._server = SimServer(engine)
+
+
+async def serve(make: Callable[[asyncio.AbstractEventLoop], list[Engine]]) -> None:
+    """Workers with the engines that `make` returns, until a signal comes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    workers = [RoomyWorker(replace(settings, port=port)) for port in ports]
+    workers = [FleetWorker(engine) for engine in make(loop)]
     for worker in workers:
         await worker.open()
     await stop.wait()
@@ -58,7 +63,19 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--ports", required=True)
     options, rest = parser.parse_known_args(argv)
-    uvloop.run(serve(parse(rest), [int(port) for port in options.ports.split(",")]))
+    settings = parse(rest)
+    uvloop.run(
+        serve(
+            lambda loop: [
+                RoomyEngine(replace(settings, port=port), loop) for port in numbers(options.ports)
+            ]
+        )
+    )
+
+
+def numbers(text: str) -> list[int]:
+    """Ports with commas between them."""
+    return [int(number) for number in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from smg.config.parse import parse
 from smg.core.errors import ConfigError
 from smg.policies import registry
-from smg.workers import Worker
+from smg.policies.base import PolicyContext
+from smg.workers import LoadReports, Worker
 
 
 class UnknownPolicy(Exception):
@@ -38,6 +39,10 @@ class View:
     ticket: int = 0  # what a policy notes for itself
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, prompt: str, key: bytes | None, now: float) -> View:
+        return cls(prompt, key, now, headers=[(b"x-smg-routing-key", key)] if key else [])
+
     def text(self) -> str:
         return self.prompt
 
@@ -57,9 +62,12 @@ def make_policy(
     flags: Mapping[str, str] | None = None,
     seed: int = 0,
     clock: Callable[[], float] = lambda: 0.0,
+    leg: str = "single",
+    reports: LoadReports | None = None,
 ) -> Chooser:
     """A fresh policy. `flags` are the gateway's (`cache-threshold`: "0.5") or, of a class named
-    `module:Class`, its keyword arguments as numbers.
+    `module:Class`, its keyword arguments as numbers. `leg` and
+    `reports` are those of `PolicyContext`.
     """
     if ":" in name:
         return _experiment(name, flags or {}, seed)
@@ -67,13 +75,14 @@ def make_policy(
         raise UnknownPolicy(f"{name} is not in smg.policies.registry")
     arguments = [word for flag, value in (flags or {}).items() for word in (f"--{flag}", value)]
     config = parse(["--worker-urls", "http://127.0.0.1:1", *arguments], {}).config
-    context: Any
-    try:
-        from smg.policies.base import PolicyContext
-    except ImportError:  # before PolicyContext a policy was built from the configuration alone
-        context = config
-    else:
-        context = PolicyContext(config=config, model="sim", random=random.Random(seed), clock=clock)
+    context = PolicyContext(
+        config=config,
+        model="sim",
+        leg=leg,
+        random=random.Random(seed),
+        clock=clock,
+        reports=LoadReports() if reports is None else reports,  # an empty one is false
+    )
     try:
         return registry.create(name, context)
     except ConfigError as problem:

@@ -17,14 +17,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perf.gateways import Start
 from perf.processes import HOST, NotReady, Program, fetch, running, start, wait_port
 from perf.routing.contenders import Contender, load_interval
 from perf.routing.crowd import MODEL, Crowd
+from perf.routing.figures import Figures
 from perf.routing.records import Record
 from perf.routing.sessions import sessions
 from perf.routing.shapes import Shape
@@ -58,8 +60,13 @@ class Stage:
     """A gateway that is ready, and the workers' processes that the shape will lose."""
 
     contender: Contender
+    shape: Shape
     port: int
     victims: list[Program]
+
+    async def figures(self, records: Sequence[Record]) -> Figures:
+        """What the run came to; all workers but the victims still answer."""
+        return Figures.of(records, self.shape)
 
 
 @dataclass
@@ -67,6 +74,7 @@ class Round:
     """What one round brought: records of those that ran, reasons of those that did not."""
 
     records: dict[Contender, list[Record]]
+    figures: dict[Contender, Figures]
     skipped: dict[Contender, str]
     lag_ms: float  # p99 delay of the client's own timers, unscaled like all figures
 
@@ -136,7 +144,10 @@ async def prepare(
     program = start(name, command, directory)
     programs.append(program)
     await wait_ready(program, port, shape.workers)
-    return Stage(contender, port, fleets[1:])
+    return Stage(contender, shape, port, fleets[1:])
+
+
+Prepare = Callable[[list[Program], Contender, Any, float, Path], Awaitable[Stage]]
 
 
 async def measure_lag(delays: list[float]) -> None:
@@ -162,14 +173,16 @@ async def play(
     directory: Path,
     *,
     keys: bool = True,
+    prepare: Prepare = prepare,
 ) -> Round:
     """One run of one shape by all `contenders` at the same time."""
-    result = Round({}, {}, 0.0)
+    result = Round({}, {}, {}, 0.0)
     with running([]) as programs:
         stages = await asyncio.gather(
             *(prepare(programs, one, shape, speed, directory) for one in contenders),
             return_exceptions=True,
         )
+        ready: dict[Contender, Stage] = {}
         crowds: dict[Contender, Crowd] = {}
         for contender, stage in zip(contenders, stages, strict=True):
             if isinstance(stage, NotReady):
@@ -177,6 +190,7 @@ async def play(
             elif isinstance(stage, BaseException):
                 raise stage
             else:
+                ready[contender] = stage
                 crowds[contender] = Crowd(
                     shape,
                     sessions(shape, seed),
@@ -192,5 +206,7 @@ async def play(
         lag.cancel()
         result.lag_ms = percentile(delays, 99) * 1e3 * speed
         result.records = {contender: crowd.records for contender, crowd in crowds.items()}
+        for contender, stage in ready.items():
+            result.figures[contender] = await stage.figures(result.records[contender])
         kill(*programs)  # nobody waits for their farewells
     return result

@@ -12,7 +12,8 @@ class Record:
 
     `sent` is when the user asked, `first` when the first piece of the answer arrived, `ended` when
     the last did. A turn that had to be asked again (`errors` times) is one record: its waiting
-    counts from the first asking. `worker` is who answered.
+    counts from the first asking. `worker` is who answered; `answer_tokens` is how long the answer
+    was asked to be.
     """
 
     session: str
@@ -25,6 +26,7 @@ class Record:
     cached_tokens: int = 0
     errors: int = 0
     reason: str = ""
+    answer_tokens: int = 0
 
     @property
     def ttft(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,19 +21,28 @@ HEADER = [
 ]  # fmt: skip
 
 
+#: a row of a table: name, figures, those of round_robin and of the reference
+Row = Callable[[str, Figures, Figures | None, Figures | None], list[str]]
+
+
 def number(value: float, form: str = "{:.0f}") -> str:
     return "-" if math.isnan(value) else form.format(value)
 
 
 def short(name: str) -> str:
-    """A class by its own name."""
-    return name.rpartition(":")[2] if "." in name.partition(":")[0] else name
+    """Classes by their own names; of pairs each half."""
+    halves = (half.rpartition(":") for half in name.split("/"))
+    return "/".join(policy if "." in who else who + colon + policy for who, colon, policy in halves)
 
 
-def tables(result: Result) -> str:
+def tables(result: Result, header: list[str] = HEADER, row: Row | None = None) -> str:
+    """`row` fills the columns of `header`."""
+    row = row or single_row
     lines: list[str] = []
     for shape, contenders in result.samples.items():
-        title = SHAPES[shape].title if shape in SHAPES else ""
+        title = result.shapes.get(shape, {}).get("title")
+        if title is None:
+            title = SHAPES[shape].title if shape in SHAPES else ""
         lines += ["", f"### {shape}: {title}", ""]
         base = result.middle(shape, result.base(shape))
         rival = result.middle(shape, result.rival(shape))
@@ -41,8 +50,8 @@ def tables(result: Result) -> str:
         for name in contenders:
             figures = result.middle(shape, name)
             if figures is not None:
-                rows.append(_row(name, figures, base, rival))
-        lines += markdown(HEADER, rows)
+                rows.append(row(name, figures, base, rival))
+        lines += markdown(header, rows)
         lines += _errors(result.errors.get(shape, {}))
     return "\n".join([*lines, *([""] if result.notes else []), *result.notes])
 
@@ -55,10 +64,9 @@ def _errors(contenders: Mapping[str, Mapping[str, int]]) -> list[str]:
     return lines
 
 
-def _row(name: str, figures: Figures, base: Figures | None, rival: Figures | None) -> list[str]:
-    errors = number(figures.errors)
-    if figures.unanswered:
-        errors += f" ({number(figures.unanswered)} given up)"
+def single_row(
+    name: str, figures: Figures, base: Figures | None, rival: Figures | None
+) -> list[str]:
     return [
         short(name),
         number(figures.mean_ms),
@@ -69,11 +77,17 @@ def _row(name: str, figures: Figures, base: Figures | None, rival: Figures | Non
         number(figures.variation, "{:.2f}"),
         number(figures.peak),
         number(figures.busy * 100),
-        errors,
+        errors(figures),
         number(ratio(figures.mean_ms, base.mean_ms) if base else math.nan, "{:.2f}"),
         number(ratio(figures.mean_ms, rival.mean_ms) if rival else math.nan, "{:.2f}"),
         number(ratio(figures.p99_ms, rival.p99_ms) if rival else math.nan, "{:.2f}"),
     ]
+
+
+def errors(figures: Figures) -> str:
+    """Failed attempts and what they led to."""
+    text = number(figures.errors)
+    return f"{text} ({number(figures.unanswered)} given up)" if figures.unanswered else text
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -136,5 +150,5 @@ def _check_shape(
         yield Verdict(f"{shape}, {section}", ratio(mine, theirs), bound, detail)
 
 
-def read_bounds() -> dict[str, dict[str, float]]:
-    return read_budgets(BUDGETS)
+def read_bounds(path: Path = BUDGETS) -> dict[str, dict[str, float]]:
+    return read_budgets(path)

@@ -69,12 +69,13 @@ def write_json(path: Path, result: Result) -> None:
     path.write_text(json.dumps(asdict(result), indent=1) + "\n")
 
 
-def read_json(path: Path) -> Result:
+def read_json(path: Path, kind: type[Figures] = Figures) -> Result:
+    """`kind`: of the figures in the file."""
     document = json.loads(path.read_text())
     samples = document.pop("samples")
     result = Result(**document)
     for shape, contenders in samples.items():
         for contender, runs in contenders.items():
             for figures in runs:
-                result.add(shape, contender, Figures(**figures))
+                result.add(shape, contender, kind(**figures))
     return result

@@ -24,6 +24,7 @@ class Session:
     system: str
     questions: tuple[str, ...]
     thinks: tuple[float, ...]
+    answers: tuple[int, ...]  # tokens asked for
     starts: float = 0.0
 
 
@@ -45,6 +46,7 @@ def sessions(shape: Shape, seed: int) -> list[Session]:
     # Every group gets its share, in an order that no policy can guess.
     groups = [number % shape.groups for number in range(shape.sessions)] if shape.groups else []
     rng.shuffle(groups)
+    lengths = random.Random(f"{shape.name}/{seed}/answers")
     made = []
     arrival = 0.0
     for number in range(shape.sessions):
@@ -64,6 +66,12 @@ def sessions(shape: Shape, seed: int) -> list[Session]:
                     else 0.0
                     for turn in range(shape.turns)
                 ),
+                answers=tuple(
+                    shape.long_answer_tokens
+                    if shape.long_answers and lengths.random() < shape.long_answers
+                    else shape.answer_tokens
+                    for _ in range(shape.turns)
+                ),
                 starts=0.0 if number >= shape.at_once > 0 else arrival,
             )
         )
@@ -81,6 +89,11 @@ class Conversation:
         self.messages: list[dict[str, str]] = []
         if self.session.system:
             self.messages.append({"role": "system", "content": self.session.system})
+
+    @property
+    def answer_tokens(self) -> int:
+        """Length of the next answer."""
+        return self.session.answers[self.turn]
 
     def ask(self) -> list[dict[str, str]]:
         """The messages of the next request."""

@@ -32,6 +32,8 @@ class Shape:
     group_characters: int = 6_000
     question_characters: tuple[int, int] = (850, 2_050)
     answer_tokens: int = 12
+    long_answers: float = 0.0  # share of turns with an answer of `long_answer_tokens` instead
+    long_answer_tokens: int = 0
     think_seconds: float = 0.5  # mean, exponential
     # how they come
     at_once: int = 24

@@ -15,7 +15,8 @@ from perf.routing.figures import Figures, peak
 from perf.routing.policies import UnknownPolicy, View, make_policy
 from perf.routing.records import Record
 from perf.routing.shapes import SHAPES, Shape
-from perf.routing.virtual import MOST_TRIES, RETRY_SECONDS, Clock, Run, simulate
+from perf.routing.users import MOST_TRIES, RETRY_SECONDS, Clock
+from perf.routing.virtual import Run, simulate
 from smg.workers import Worker
 
 ROUND_ROBIN = Contender.parse("ours:round_robin")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Instructions per proxied request inside the gateway (no kernel, no uvloop): callgrind counts, repeatable on a busy machine.
-# usage: perf/instructions.sh [PYTHON] [--layers none|retries|limit|priority] [--observe none|log|unsampled|trace]
+# usage: perf/instructions.sh [PYTHON] [--layers none|retries|limit|priority] [--observe bare|none|log|unsampled|trace|log-trace]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${1:-.venv/bin/python}

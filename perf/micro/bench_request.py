@@ -4,7 +4,8 @@
 Python costs; the kernel and uvloop come on top. `--layers` says what protects the request: nothing,
 retries and circuit breakers, a concurrency limit besides, priority classes in the place of that.
 `--observe`: besides metrics, the access log (JSON; the log thread's part is done in between, and
-counted), or traces, of which none or one in a hundred is sampled (`unsampled`, `trace`).
+counted), traces, of which none or one in a hundred is sampled (`unsampled`, `trace`), or both;
+`bare`: no metrics either.
 """
 
 from __future__ import annotations
@@ -71,16 +72,22 @@ class Transport:
 
 
 LAYERS = ("none", "retries", "limit", "priority")
-OBSERVE = ("none", "log", "unsampled", "trace")
+OBSERVE = ("bare", "none", "log", "unsampled", "trace", "log-trace")
 #: lines that wait when the log thread wakes: 20 ms at 3,000 requests/s
 GATHERED = 120
-
-
-TRACED = ("unsampled", "trace")
+#: the share of traces that is sampled
+TRACED = {"unsampled": 0.0, "trace": 0.01, "log-trace": 0.01}
 
 
 def nothing() -> None:
-    """Between requests of a run that observes nothing."""
+    """Between requests of a run without a log."""
+
+
+def uncounted(backend: HttpBackend, server: HttpServer) -> None:
+    """Takes the metrics out."""
+    backend.series = None
+    for endpoint in (*server.table.endpoints, server.table.other):
+        endpoint.series = None
 
 
 class Nowhere(io.StringIO):
@@ -90,12 +97,17 @@ class Nowhere(io.StringIO):
         return len(text)
 
 
-def log_of(server: HttpServer) -> Callable[[], None]:
-    """Switches the access log on. Call what it returns between requests: it writes what waits."""
+def secrets() -> Redactor:
+    """Something to look for in what is written."""
     redact = Redactor()
     redact.add("a-key-of-the-gateway")
+    return redact
+
+
+def log_of(server: HttpServer) -> Callable[[], None]:
+    """Switches the access log on. Call what it returns between requests: it writes what waits."""
     queue = LogQueue()
-    writer = LogWriter(queue, [StreamSink(Nowhere(), JsonFormat(redact))])
+    writer = LogWriter(queue, [StreamSink(Nowhere(), JsonFormat(secrets()))])
     logging.getLogger("smg").setLevel(logging.INFO)
     ServerLog(server, SimpleNamespace(submit=queue.submit, subscribe=lambda refresh: None))  # type: ignore[arg-type]
 
@@ -111,17 +123,22 @@ class Traces:
     """What `--enable-trace` puts before requests; spans are encoded and thrown away."""
 
     def __init__(self, ratio: float) -> None:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-        from opentelemetry.sdk.trace import ReadableSpan
-        from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+        from opentelemetry.sdk.trace.export import SpanExportResult
 
         from smg.observability.tracing.export import SpanExport
+        from smg.observability.tracing.otlp import Encoder
+        from smg.observability.tracing.span import Span
         from smg.server.tracing import RequestTracer, TracedServer
 
-        class Encoded(SpanExporter):
-            def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-                encode_spans(spans).SerializeToString()
+        class Encoded:
+            encode = Encoder("0", secrets())
+
+            def export(self, spans: Sequence[Span], /) -> SpanExportResult:
+                self.encode(spans).SerializeToString()
                 return SpanExportResult.SUCCESS
+
+            def shutdown(self) -> None:
+                pass
 
         random.seed(1)  # which ones are sampled
         self._export = SpanExport("", "0", exporter=Encoded())
@@ -131,7 +148,7 @@ class Traces:
 
     def route(self, backend: HttpBackend, path: str) -> Start:
         """As `app/tracing.py` builds it."""
-        from smg.backends.http.traced import held, traced_route
+        from smg.backends.http.traced_start import held, traced_route
 
         return held(traced_route(backend, self._spans, "chat", path), self._spans)
 
@@ -161,7 +178,7 @@ async def bench(count: int, profile: bool, exactly: int, layers: str, observe: s
         metrics=metrics,
     )
     path = "/v1/chat/completions"
-    tracing = Traces(0.01 if observe == "trace" else 0.0) if observe in TRACED else None
+    tracing = Traces(TRACED[observe]) if observe in TRACED else None
     start = backend.route("chat", path) if tracing is None else tracing.route(backend, path)
     if layers == "limit":
         start = Gate(Admission(256), ticker, metrics).before(start)
@@ -172,7 +189,9 @@ async def bench(count: int, profile: bool, exactly: int, layers: str, observe: s
     route = Route("POST", path, start, endpoint="chat")
     kind = HttpServer if tracing is None else tracing.server
     server = kind([route], ticker=ticker, metrics=metrics)
-    between = log_of(server) if observe == "log" else nothing
+    between = log_of(server) if observe.startswith("log") else nothing
+    if observe == "bare":
+        uncounted(backend, server)
     conn = ClientConnection(server)
     conn.connection_made(Transport())  # type: ignore[arg-type]
     pool = client.pool(worker.url)

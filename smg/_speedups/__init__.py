@@ -9,6 +9,7 @@ makes the tests load the plain sources.
 from __future__ import annotations
 
 MODULES = (
+    "access_text",
     "checks",
     "detokenize",
     "extents",
@@ -26,6 +27,9 @@ MODULES = (
     "ring",
     "scores",
     "text_scan",
+    "text_values",
+    "token_ids",
+    "trace_context",
 )
 TYPED = (
     "smg.core.deadlines",
@@ -36,8 +40,11 @@ TYPED = (
     "smg.observability.metrics",
     "smg.parsers.base",
     "smg.parsers.coercion",
+    "smg.parsers.cursor",
+    "smg.parsers.deltas",
     "smg.parsers.engine",
     "smg.parsers.tool_calls.base",
+    "smg.parsers.tool_calls.dsml",
     "smg.parsers.tool_calls.glm",
     "smg.parsers.tool_calls.json_calls",
     "smg.parsers.tool_calls.marked",
@@ -76,6 +83,7 @@ TYPED = (
     "smg.backends.http.relay",
     "smg.backends.http.series",
     "smg.backends.http.target",
+    "smg.backends.http.traced_start",
     "smg.app.access",
     "smg.workers.group",
     "smg.workers.model",

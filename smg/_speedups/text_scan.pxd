@@ -8,7 +8,14 @@ cdef class Markers:
 
     cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1
     cpdef str standing(self, str text, Py_ssize_t at)
-    cdef bint is_other(self, Py_UCS4 character) noexcept
+
+
+cdef class Characters:
+    cdef bint inside
+    cdef unsigned char ascii[128]   # whether the set has the character
+    cdef str others                 # what it has, or has not, of all other characters
+
+    cpdef Py_ssize_t end(self, str text, Py_ssize_t at) noexcept
 
 
 cdef class JsonScanner:
@@ -31,4 +38,5 @@ cdef class SourceScanner:
 
 
 cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
+cpdef str behind(str text, Py_ssize_t at, str more)
 cpdef bint go_on(object steps, list result) except -1

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The loops over characters that the parsers' engine spends its time in.
 
-Both classes here read text that arrives in pieces and decide only on what no later text can change. They work on the
+The classes here read text that arrives in pieces and decide only on what no later text can change. They work on the
 characters of a `str` in place: a piece that needs no change is given on as the very object that came. Plain twins,
 which the tests use as oracle, are in tests/unit/parsers/plain.py.
 """
@@ -22,6 +22,8 @@ from libc.string cimport memcpy
 
 cdef extern from "Python.h":
     int PyIter_Send(object iterator, object value, PyObject** result) except -1
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
+    bint PyUnicode_IS_ASCII(object text) noexcept
 
 cdef enum:
     RETURNED = 0    # PYGEN_RETURN
@@ -82,7 +84,7 @@ cdef class Markers:
             if character < 128:
                 begins = self.ascii[character]
             else:
-                begins = self.is_other(character)
+                begins = has(self.others, character)
             if begins:
                 for marker in self.texts:
                     size = PyUnicode_GET_LENGTH(marker)
@@ -100,18 +102,44 @@ cdef class Markers:
 
     cpdef str standing(self, str text, Py_ssize_t at):
         """The marker that stands at a place; None if there is none, or half of one."""
+        cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(text) - at
+        cdef int kind = PyUnicode_KIND(text)
+        cdef void* data = PyUnicode_DATA(text)
+        cdef Py_ssize_t i, size
         cdef str marker
         for marker in self.texts:
-            if text.startswith(marker, at):
-                return marker
+            size = PyUnicode_GET_LENGTH(marker)
+            if size <= rest:
+                for i in range(size):
+                    if PyUnicode_READ(kind, data, at + i) != marker[i]:
+                        break
+                else:
+                    return marker
         return None
 
-    cdef bint is_other(self, Py_UCS4 character) noexcept:
-        cdef Py_ssize_t i
-        for i in range(PyUnicode_GET_LENGTH(self.others)):
-            if self.others[i] == character:
-                return True
-        return False
+
+cdef class Characters:
+    """A set of characters: those of `of`, or all but those of `but`."""
+
+    def __init__(self, str of="", str but=""):
+        cdef int i
+        self.inside = bool(of)
+        self.others = "".join([character for character in of or but if ord(character) >= 128])
+        for i in range(128):
+            self.ascii[i] = (chr(i) in (of or but)) == self.inside
+
+    cpdef Py_ssize_t end(self, str text, Py_ssize_t at) noexcept:
+        """The first place, from `at` on, with a character that is not in the set."""
+        cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
+        cdef int kind = PyUnicode_KIND(text)
+        cdef void* data = PyUnicode_DATA(text)
+        cdef Py_UCS4 character
+        while at < length:
+            character = PyUnicode_READ(kind, data, at)
+            if not self.ascii[character] if character < 128 else has(self.others, character) != self.inside:
+                break
+            at += 1
+        return at
 
 
 cdef class JsonScanner:
@@ -258,6 +286,14 @@ cdef class SourceScanner:
             self.limit -= 1
             at += 1
         return at
+
+
+cdef inline bint has(str characters, Py_UCS4 character) noexcept:
+    cdef Py_ssize_t i
+    for i in range(PyUnicode_GET_LENGTH(characters)):
+        if characters[i] == character:
+            return True
+    return False
 
 
 cdef inline bint is_foreign(Py_UCS4 character) noexcept:
@@ -421,6 +457,20 @@ cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept:
             return at
         at += 1
     return at
+
+
+cpdef str behind(str text, Py_ssize_t at, str more):
+    """What `text` has from `at` on, and `more` behind it."""
+    cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(text) - at
+    cdef Py_ssize_t added = PyUnicode_GET_LENGTH(more)
+    cdef char* data
+    if not PyUnicode_IS_ASCII(text) or not PyUnicode_IS_ASCII(more):  # how wide the result is takes a look at it
+        return PyUnicode_Substring(text, at, at + rest) + more
+    joined = PyUnicode_New(rest + added, 127)
+    data = <char*> PyUnicode_DATA(joined)
+    memcpy(data, <char*> PyUnicode_DATA(text) + at, rest)
+    memcpy(data + rest, PyUnicode_DATA(more), added)
+    return joined
 
 
 cpdef bint go_on(object steps, list result) except -1:

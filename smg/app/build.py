@@ -17,7 +17,13 @@ from smg.app.access import ServerLog
 from smg.app.authorization import Authorization, warn_if_open
 from smg.app.entrance import Entrance
 from smg.app.gauges import Gauges
-from smg.app.limits import breaker_settings, overload_settings, read_files, retry_settings
+from smg.app.limits import (
+    breaker_settings,
+    overload_settings,
+    read_files,
+    retry_settings,
+    slot_settings,
+)
 from smg.app.metrics_listener import MetricsListener
 from smg.app.parser_names import check_parsers
 from smg.app.probe_listener import ProbeListener
@@ -197,6 +203,7 @@ class Gateway:
                 retry=retry_settings(config),
                 shed_retry_after=config.load_monitor_interval,
                 needs_model=config.enable_igw,
+                prefill_slots=slot_settings(config),
             ),
             forward=live.forward_rules(config, guard),
             metrics=self.metrics,

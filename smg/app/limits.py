@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from smg.backends.http.pd.slots import SlotSettings
 from smg.config.files import yaml_file
 from smg.core.errors import ConfigError
 from smg.reliability.classes import SchedulerSettings, scheduler_settings
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 #: KV usage from which `--worker-overload-protection` leaves a worker out
 OVERLOAD_USAGE = 0.9
+#: the queue before prefill workers with a limit, unless its flags say otherwise
+PREFILL_QUEUE_SIZE = 100
+PREFILL_QUEUE_SECS = 60
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,19 @@ def overload_settings(config: RouterConfig) -> OverloadSettings:
     if usage is None and config.worker_overload_protection:
         usage = OVERLOAD_USAGE
     return OverloadSettings(config.worker_overload_waiting_requests, usage)
+
+
+def slot_settings(config: RouterConfig) -> SlotSettings | None:
+    """Of prefill workers; None while they have no limit."""
+    limit = config.prefill_max_inflight_requests_per_worker
+    if limit <= 0:
+        return None
+    size, seconds = config.prefill_queue_size, config.prefill_queue_timeout_secs
+    return SlotSettings(
+        limit,
+        PREFILL_QUEUE_SIZE if size is None else size,
+        float(PREFILL_QUEUE_SECS if seconds is None else seconds),
+    )
 
 
 def admission_settings(config: RouterConfig) -> tuple[int, int, float, float] | None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smg.backends.http.traced import Backend, Start, held, traced_route
+from smg.backends.http.traced_start import Backend, Start, held, traced_route
 from smg.core.errors import ConfigError
 from smg.server.tracing import RequestTracer, TracedServer
 from smg.version import __version__

@@ -74,6 +74,11 @@ class RouterConfig:
     decode: Sequence[str] = default("decode")
     prefill_policy: str | None = default("prefill-policy")
     decode_policy: str | None = default("decode-policy")
+    prefill_max_inflight_requests_per_worker: int = default(
+        "prefill-max-inflight-requests-per-worker"
+    )
+    prefill_queue_size: int | None = default("prefill-queue-size")
+    prefill_queue_timeout_secs: int | None = default("prefill-queue-timeout-secs")
 
     # Time limits
     request_timeout_secs: int = default("request-timeout-secs")

@@ -55,6 +55,7 @@ def problems(config: RouterConfig, label: Label = flag_label) -> list[str]:
             _listeners,
             _workers,
             _pairs,
+            _prefill_slots,
             _policy,
             _aliases,
             _boundaries,
@@ -162,6 +163,24 @@ def _pairs(config: RouterConfig) -> Findings:
         yield "decode", f"{url}: is a prefill worker already"
     if config.decode_policy == "bucket":
         yield "decode_policy", "bucket is for prefill only"
+
+
+def _prefill_slots(config: RouterConfig) -> Findings:
+    """The limit of requests at a prefill worker, and the queue before it."""
+    limit, size = "prefill_max_inflight_requests_per_worker", "prefill_queue_size"
+    timeout = "prefill_queue_timeout_secs"
+    if getattr(config, limit) <= 0:
+        for field in (size, timeout):
+            if getattr(config, field) is not None:
+                yield field, f"needs {flag_label(limit)} above 0"
+        return
+    if not config.pd_disaggregation:
+        yield limit, "needs --pd-disaggregation"
+    if config.priority_scheduler_enabled:
+        # Behind the classes stands a row without any: the urgent would wait for the patient.
+        yield limit, "cannot be combined with --priority-scheduler-enabled"
+    if config.prefill_queue_timeout_secs == 0 and config.prefill_queue_size != 0:
+        yield timeout, "must be above 0 while there is a queue"
 
 
 def _policy(config: RouterConfig) -> Findings:

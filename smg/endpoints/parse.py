@@ -6,11 +6,13 @@ Bodies must be JSON, whatever their content type says.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from smg.core.errors import ConfigError, ParseError
 from smg.parsers import ToolContext, Tools, joined
 from smg.parsers.engine import Engine
+from smg.parsers.harmony.detection import is_parser_name
+from smg.parsers.harmony.text import HarmonyText
 from smg.parsers.registry import REASONING_PARSERS, TOOL_PARSERS, Parsers
 from smg.protocols import rules
 from smg.protocols.body import PLAIN, parse
@@ -26,6 +28,18 @@ P = TypeVar("P", bound=Engine)
 
 MOST_TEXT = 4 << 20  # characters
 _PIECE = 65_536  # fed in one call: between two of them other threads run
+
+
+class Parser(Protocol):
+    """`smg.parsers.Parser`, which knows when it failed."""
+
+    @property
+    def broken(self) -> bool: ...
+
+    def feed(self, text: str) -> list[Delta]: ...
+
+    def finish(self) -> list[Delta]: ...
+
 
 _TOOL_RULES: dict[str, rules.Rule] = {
     "text": rules.string,
@@ -52,9 +66,14 @@ class ParseHandlers:
         raw = exchange.body
         with self._pool.admission(len(raw)):
             data = _body(raw, _TOOL_RULES, {"tool_call_parser": self._tool_parser})
-            kind = await self._kind(TOOL_PARSERS, data["tool_call_parser"], "tool")
             context = ToolContext(Tools(data["tools"], any_name=True))
-            parsed = await self._parsed(kind(context), data["text"], "parse function calls")
+            name = data["tool_call_parser"]
+            parser: Parser
+            if is_parser_name(name):
+                parser = await self._harmony(context)
+            else:
+                parser = (await self._kind(TOOL_PARSERS, name, "tool"))(context)
+            parsed = await self._parsed(parser, data["text"], "parse function calls")
         calls = [{"name": call.name, "arguments": call.arguments} for call in parsed.calls]
         return json_response(
             {
@@ -69,8 +88,13 @@ class ParseHandlers:
         raw = exchange.body
         with self._pool.admission(len(raw)):
             data = _body(raw, _REASONING_RULES, {"reasoning_parser": self._reasoning_parser})
-            kind = await self._kind(REASONING_PARSERS, data["reasoning_parser"], "reasoning")
-            parsed = await self._parsed(kind(), data["text"], "separate reasoning")
+            name = data["reasoning_parser"]
+            parser: Parser
+            if is_parser_name(name):
+                parser = await self._harmony(ToolContext())
+            else:
+                parser = (await self._kind(REASONING_PARSERS, name, "reasoning"))()
+            parsed = await self._parsed(parser, data["text"], "separate reasoning")
         return json_response(
             {
                 "normal_text": parsed.content,
@@ -88,7 +112,16 @@ class ParseHandlers:
                 f"Unknown {what} parser: {name[:100]}", code="unknown_parser", cause=error
             ) from error
 
-    async def _parsed(self, parser: Engine, text: str, what: str) -> Parsed:
+    async def _harmony(self, context: ToolContext) -> HarmonyText:
+        # On a thread: the first use reads the vocabulary.
+        try:
+            return await self._pool.run(lambda: HarmonyText(context))
+        except ConfigError as error:
+            raise ParseError(
+                error.problems[0], status=503, code="harmony_not_available", cause=error
+            ) from error
+
+    async def _parsed(self, parser: Parser, text: str, what: str) -> Parsed:
         if len(text) > MOST_TEXT:
             raise ParseError(f"Failed to {what}: the text is longer than {MOST_TEXT} characters")
         parsed = await self._pool.run(lambda: _parse(parser, text))
@@ -97,7 +130,7 @@ class ParseHandlers:
         return parsed
 
 
-def _parse(parser: Engine, text: str) -> Parsed:
+def _parse(parser: Parser, text: str) -> Parsed:
     deltas: list[Delta] = []
     for start in range(0, len(text), _PIECE):
         deltas += parser.feed(text[start : start + _PIECE])

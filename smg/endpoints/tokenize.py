@@ -2,19 +2,19 @@
 
 A request is admitted by the size of its body before the body is parsed. Anything but a short text
 is worked on by threads, in pieces: a long C call that holds the interpreter's lock stops the event
-loop from another thread too, so ids are written and decoded a few thousand at a time.
+loop from another thread too, so ids are written without it, and decoded a few thousand at a time.
 """
 
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import orjson
 
+from smg._speedups.token_ids import as_json
 from smg.core.errors import RequestError, TokenizerError
 from smg.protocols.tokenize import (
     Ids,
@@ -45,7 +45,6 @@ SHORT_TEXT = 512  # characters to encode
 SHORT_IDS = 256  # to decode
 PIECE = 65_536  # characters or ids that a thread works on before it takes up somebody else's
 WAIT_SECS = 5.0  # for a tokenizer that is being loaded
-_SLICE = 8192  # ids written in one C call
 _ITEM = 16  # what an item counts besides what is in it
 
 
@@ -196,16 +195,8 @@ def _encoded(tokenizer: Tokenizer, texts: Iterable[tuple[Text, str]]) -> list[_R
     for item, place in texts:
         text = text_of(item, place)
         ids = tokenizer.encode(text)
-        rows.append(_Row(_array(ids), len(ids), len(text)))
+        rows.append(_Row(as_json(ids), len(ids), len(text)))
     return rows
-
-
-def _array(ids: array[int]) -> bytes:
-    parts = [
-        orjson.dumps(ids[start : start + _SLICE].tolist())[1:-1]
-        for start in range(0, len(ids), _SLICE)
-    ]
-    return b"[%b]" % b",".join(parts)
 
 
 def _batch(rows: Sequence[_Row]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from smg._speedups.access_text import json_line
 from smg.observability.log_format import Line, timestamp, without_secrets
 
 #: seconds since 1970, level, status (0: the request came), latency in microseconds, method, request
@@ -46,49 +47,33 @@ class JsonLines:
     def __init__(self, form: Callable[[Line], str]) -> None:
         self._form = form
         #: what stands between the time and the id, by what it is made from
-        self._middles: dict[tuple[bytes, bytes, bytes, int, bool], str] = {}
+        self._middles: dict[tuple[bytes, bytes, bytes, int, bool], bytes] = {}
         #: the second that `_stamp` writes, seconds since 1970
         self._second = -1
-        self._stamp = ""
+        self._stamp = b""
 
     def text(self, entry: Entry) -> str:
         """The line."""
         created, level, status, latency, method, uri, version, request_id = entry
-        if not _plain(request_id):
-            return self._form(as_line(entry))
         milliseconds = int(created * 1000)
         second, milliseconds = milliseconds // 1000, milliseconds % 1000
         if second != self._second:
             self._second = second
-            self._stamp = timestamp(second)[: -len("000Z")]
-        when = f"{self._stamp}{milliseconds:03d}Z"
+            self._stamp = timestamp(second)[: -len("000Z")].encode()
         middle = self._middles.get((method, uri, version, level, status != 0))
         if middle is None:
             middle = self._middle(entry)
-        name = request_id.decode("ascii")
-        if status == 0:
-            return f'{{"timestamp":"{when}{middle}{name}","module":"smg"}}'
-        return (
-            f'{{"timestamp":"{when}{middle}{name}","module":"smg",'
-            f'"status_code":{status},"latency":{latency}}}'
-        )
+        line = json_line(self._stamp, milliseconds, middle, request_id, status, latency)
+        return self._form(as_line(entry)) if line is None else line
 
-    def _middle(self, entry: Entry) -> str:
+    def _middle(self, entry: Entry) -> bytes:
         created, level, status, latency, method, uri, version, _ = entry
         # Cut out of a whole line, so that there is one place that knows how values are written.
         line = self._form(as_line((created, level, status, latency, method, uri, version, b"")))
         start = len('{"timestamp":"') + len(timestamp(created))
-        middle = line[start : line.rindex('"request_id":"') + len('"request_id":"')]
+        middle = line[start : line.rindex('"request_id":"') + len('"request_id":"')].encode()
         if len(uri) <= _SHORT:
             if len(self._middles) >= _KEPT:
                 self._middles.clear()
             self._middles[(method, uri, version, level, status != 0)] = middle
         return middle
-
-
-def _plain(value: bytes) -> bool:
-    """Whether JSON writes `value` as it is."""
-    for code in value:  # noqa: SIM110  a loop in C
-        if code < 0x20 or code > 0x7E or code == 0x22 or code == 0x5C:
-            return False
-    return True

@@ -320,6 +320,24 @@ class GatewayMetrics:
             "smg_pd_kv_transfer_failures_total",
             "NIXL prefills that returned nothing for decode to take.",
         )
+        self.pd_prefill_inflight = registry.gauge(
+            "smg_pd_prefill_admission_inflight",
+            "Slots of a prefill worker in use, while their number is limited.",
+            ("worker",),
+        )
+        self.pd_prefill_queued = registry.gauge(
+            "smg_pd_prefill_admission_queued", "Requests that wait for a prefill worker."
+        )
+        self.pd_prefill_wait = registry.histogram(
+            "smg_pd_prefill_admission_wait_seconds",
+            "Time that a request waited for a prefill worker, however it ended.",
+        )
+        self.pd_prefill_rejections = registry.counter(
+            "smg_pd_prefill_admission_rejections_total",
+            "Requests that got no prefill worker: queue_full, queue_timeout, or unavailable, when "
+            "none was left to wait for.",
+            ("reason",),
+        )
 
     def _policies(self, registry: Registry) -> None:
         def branches(policy: str) -> CounterFamily:
@@ -459,5 +477,6 @@ class GatewayMetrics:
             self.worker_requests_active,
             self.worker_health,
             self.worker_routing_keys_active,
+            self.pd_prefill_inflight,
         ):
             family.remove(worker)

@@ -84,6 +84,10 @@ def _parsers(arguments: argparse.Namespace) -> list[Parser]:
     from smg.parsers.registry import REASONING_PARSERS, TOOL_PARSERS
 
     reasoning, calls = arguments.reasoning_parser, arguments.tool_call_parser
+    if _is_harmony(arguments.model, {reasoning, calls} - {None}):
+        from smg.parsers.harmony.text import HarmonyText
+
+        return [HarmonyText()]
     if arguments.model is not None:
         reasoning = reasoning or reasoning_parser_for(arguments.model)
         calls = calls or tool_parser_for(arguments.model)
@@ -99,6 +103,18 @@ def _parsers(arguments: argparse.Namespace) -> list[Parser]:
     if not stages:
         raise Failed("which parser? --tool-call-parser, --reasoning-parser or --model tells")
     return stages
+
+
+def _is_harmony(model: str | None, named: set[str]) -> bool:
+    """Whether one parser does it all; one that is named beside it would get nothing."""
+    from smg.parsers.harmony.detection import is_parser_name, writes_harmony
+
+    if not named:
+        return model is not None and writes_harmony(model)
+    others = sorted(name for name in named if not is_parser_name(name))
+    if others and len(others) < len(named):
+        raise Failed(f"harmony reads calls and reasoning, {others[0]} cannot stand beside it")
+    return not others
 
 
 def _deltas(stages: Sequence[Parser], text: str, chunk: int) -> Iterator[Delta]:

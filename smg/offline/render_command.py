@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> None:
+    if arguments.chat_template is None and _writes_harmony(arguments):
+        _render_harmony(arguments)
+    else:
+        _render_template(arguments)
+
+
+def _render_template(arguments: argparse.Namespace) -> None:
     from smg.tokenization.chat_template import ChatTemplate, no_template
     from smg.tokenization.folder import read_template
     from smg.tokenization.messages import prepare
@@ -78,16 +86,8 @@ def _work(arguments: argparse.Namespace) -> None:
         template = ChatTemplate(read_template(Path(arguments.chat_template)), {})
     else:
         raise Failed("which template? --model-path, --tokenizer-path or --chat-template tells")
-    request = read_json(arguments.conversation)
-    if isinstance(request, list):
-        request = {"messages": request}
-    if not isinstance(request, dict):
-        raise Failed("a conversation is a list of messages, or the body of a chat request")
-    messages = objects(request.get("messages"), "messages")
+    request, messages = _conversation(arguments)
     tools = _tools(arguments, request)
-    kwargs = request.get("chat_template_kwargs") or {}
-    if not isinstance(kwargs, dict):
-        raise Failed("chat_template_kwargs must be an object")
     prompt = template.render(
         prepare(messages, template.format_for(tools)),
         tools=tools,
@@ -99,7 +99,7 @@ def _work(arguments: argparse.Namespace) -> None:
             for name in ("reasoning_effort", "tool_choice", "response_format")
             if request.get(name) is not None
         },
-        kwargs={**kwargs, **_kwargs(arguments.kwarg)},
+        kwargs=_all_kwargs(arguments, request),
     )
     if not arguments.json:
         write(prompt)
@@ -109,9 +109,73 @@ def _work(arguments: argparse.Namespace) -> None:
         write_json({"prompt": prompt, "tokens": tokenizer.encode(prompt).tolist()})
 
 
+def _writes_harmony(arguments: argparse.Namespace) -> bool:
+    """Whether the model's prompts come from Harmony and no template: as its config says, or its
+    name if there is none.
+    """
+    path = arguments.tokenizer_path or arguments.model_path
+    if path is None:
+        return False
+    from smg.parsers.harmony.detection import writes_harmony
+    from smg.tokenization.folder import Folder
+
+    folder = Path(path)
+    config = Folder.read(folder).config if folder.is_dir() else {}
+    if not config:
+        return writes_harmony(folder.name)
+    architectures = config.get("architectures")
+    return writes_harmony(
+        "",
+        architectures=architectures if isinstance(architectures, list) else (),
+        model_type=config.get("model_type"),
+    )
+
+
+def _render_harmony(arguments: argparse.Namespace) -> None:
+    from smg.parsers.harmony.encoding import load, prompt_ids
+
+    if arguments.continue_final_message:
+        raise Failed("--continue-final-message: a message of Harmony cannot be left open")
+    request, messages = _conversation(arguments)
+    kwargs = _all_kwargs(arguments, request)
+    effort = kwargs.pop("reasoning_effort", request.get("reasoning_effort"))
+    if kwargs:
+        raise Failed(f"{', '.join(sorted(kwargs))}: Harmony has no template that could ask for it")
+    ids = prompt_ids(
+        messages,
+        _tools(arguments, request) or (),
+        effort=effort,
+        date=time.strftime("%Y-%m-%d"),
+        open_answer=not arguments.no_generation_prompt,
+    )
+    prompt = load().decode(ids)
+    if arguments.json:
+        write_json({"prompt": prompt, "tokens": ids})
+    else:
+        write(prompt)
+
+
+def _conversation(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The request, and its messages."""
+    request = read_json(arguments.conversation)
+    if isinstance(request, list):
+        request = {"messages": request}
+    if not isinstance(request, dict):
+        raise Failed("a conversation is a list of messages, or the body of a chat request")
+    return request, objects(request.get("messages"), "messages")
+
+
 def _tools(arguments: argparse.Namespace, request: dict[str, Any]) -> list[dict[str, Any]] | None:
     tools = request.get("tools") if arguments.tools is None else read_json(arguments.tools)
     return None if tools is None else objects(tools, "tools")
+
+
+def _all_kwargs(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
+    """The request's own, and those of the command line, which win."""
+    kwargs = request.get("chat_template_kwargs") or {}
+    if not isinstance(kwargs, dict):
+        raise Failed("chat_template_kwargs must be an object")
+    return {**kwargs, **_kwargs(arguments.kwarg)}
 
 
 def _kwargs(pairs: Sequence[str]) -> dict[str, Any]:

@@ -10,10 +10,23 @@ import json
 import math
 import re
 from collections.abc import Callable
-from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 import orjson
+
+from smg._speedups.text_values import escaped, has_long_number, plain_value, quoted
+
+__all__ = [
+    "coerce",
+    "dump",
+    "escaped",
+    "infer_bracketed",
+    "infer_json",
+    "infer_scalar",
+    "json_or_text",
+    "json_text",
+    "quoted",
+]
 
 Infer = Callable[[str], str]
 
@@ -30,6 +43,11 @@ def json_text(raw: str) -> str | None:
     trimmed = raw.strip(" \t\r\n")
     if trimmed[:1] not in _OPENERS:
         return _LITERALS.get(trimmed) or _json_number(trimmed)  # an error costs ten times as much
+    if not has_long_number(trimmed):  # orjson makes floats of those
+        try:
+            return orjson.dumps(orjson.loads(trimmed)).decode()
+        except (ValueError, TypeError):
+            pass  # no JSON, or lone surrogates, or very deep: the slow way says which
     try:
         value, end = _decode(trimmed)
         return dump(value) if end == len(trimmed) else None
@@ -45,26 +63,27 @@ def dump(value: Any) -> str:
         return _encode(value)
 
 
-def quoted(raw: str) -> str:
-    """`raw` as a JSON string."""
-    return encode_basestring(raw)
-
-
-def escaped(raw: str) -> str:
-    """The inside of `quoted`."""
-    return encode_basestring(raw)[1:-1]
+def json_or_text(raw: str) -> str:
+    """JSON, else a string."""
+    return plain_value(raw, False) or json_text(raw) or quoted(raw)
 
 
 def coerce(raw: str, declared: str | None, infer: Infer) -> str:
-    """`raw` as the schema declares it, else as `infer` guesses."""
+    """`raw` as the schema declares it, else as `infer` guesses what looks like more than a word, a
+    usual number or plain text.
+    """
     value: str | None = None
-    trimmed = raw.strip()
     if declared == "string":
+        trimmed = raw.strip()
         if trimmed.startswith('"'):
             value = json_text(trimmed)
             if value is not None and value.startswith('"'):
                 return value
         return quoted(raw)
+    value = plain_value(raw, True)
+    if value is not None:  # of the declared type, or guessed: there is one reading
+        return value
+    trimmed = raw.strip()
     if declared == "integer":
         value = _integer(trimmed)
     elif declared == "number":

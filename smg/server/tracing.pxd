@@ -1,14 +1,24 @@
 cimport cython
 
-
 # C types of tracing.py: every request passes while traces are on, sampled or not.
+from smg._speedups.trace_context cimport TraceIds, find_traceparent, is_unsampled
+from smg.server.routes cimport Endpoint
+from smg.server.state cimport ServerState
+
+
 cdef class RequestTracer:
-    cdef public object _bound, _emit
-    cdef public list _ids
+    cdef public object _emit
+    cdef public TraceIds _ids
     cdef public dict spans
 
-    @cython.locals(headers=list, name=bytes)
+    @cython.locals(headers=list, place=Py_ssize_t)
     cpdef object arrived(self, exchange)
 
-    @cython.locals(ids=list, headers=list, span_id=bytes, trace_id=bytes, parent=bytes)
-    cpdef object _begin(self, exchange)
+    @cython.locals(parent=bytes)
+    cdef object _begin(self, exchange, list headers)
+
+
+cdef class TracedState(ServerState):
+    cdef public RequestTracer tracer
+
+    cpdef object request_arrived(self, exchange, Endpoint endpoint, method)

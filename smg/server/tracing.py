@@ -9,11 +9,11 @@ context, so what reaches workers needs no code of its own. Rules: operations 1.1
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import getrandbits
-from struct import Struct
+from random import getrandbits, randbytes
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from smg._speedups.trace_context import TraceIds, find_traceparent, is_unsampled
 from smg.observability.log_format import without_secrets
 from smg.observability.tracing.context import (
     SAMPLED,
@@ -24,30 +24,13 @@ from smg.observability.tracing.context import (
 )
 from smg.observability.tracing.span import Span
 from smg.server.listener import HttpServer
+from smg.server.state import ServerState
 
 if TYPE_CHECKING:
     from smg.server.exchange import Exchange, Permit
     from smg.server.routes import Endpoint
 
-# Ids are drawn for many requests at once, and cut in C: what every request pays for is one join.
-_BATCH = 64
-_DRAWN = 24 * _BATCH
-_SPLIT = Struct("32s16s" * _BATCH)
 GONE = "client_gone"
-
-
-class TracedServer(HttpServer):
-    """Tells `tracer` of every request but probes."""
-
-    def __init__(self, *args: Any, tracer: RequestTracer, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self._tracer = tracer
-
-    def request_arrived(self, exchange: Exchange, endpoint: Endpoint, method: bytes) -> None:
-        """A head was read and matched to `endpoint` (or not)."""
-        HttpServer.request_arrived(self, exchange, endpoint, method)  # at half the cost of super()
-        if not endpoint.probe:
-            self._tracer.arrived(exchange)
 
 
 class RequestTracer:
@@ -56,57 +39,44 @@ class RequestTracer:
     """
 
     def __init__(self, ratio: float, emit: Callable[[Span], None]) -> None:
-        bound = round(ratio * (1 << 64))
-        #: sampled are trace ids whose last 16 digits come before these; None: all
-        self._bound = None if bound >> 64 else b"%016x" % bound
+        self._ids = TraceIds(randbytes(32), round(ratio * (1 << 64)))
         self._emit = emit
-        self._ids: list[bytes] = []
         #: of the requests in flight that are sampled
         self.spans: dict[Exchange, RequestSpan] = {}
 
     def arrived(self, exchange: Exchange) -> None:
         """Read the trace context, decide, and leave in the headers what workers shall see."""
         headers = exchange.headers
-        for name, _ in headers:
-            if name == TRACEPARENT:
-                self._continue(exchange)
-                return
-        self._begin(exchange)
+        place = find_traceparent(headers, 0)
+        if place < 0:
+            self._begin(exchange, headers)
+        elif not is_unsampled(headers[place][1]) or find_traceparent(headers, place + 1) >= 0:
+            self._continue(exchange, headers)
 
-    def _begin(self, exchange: Exchange) -> None:
+    def _begin(self, exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> None:
         """A trace begins here."""
-        ids = self._ids
-        if not ids:
-            drawn = getrandbits(8 * _DRAWN).to_bytes(_DRAWN, "big")
-            ids.extend(_SPLIT.unpack(drawn.hex().encode()))
-        span_id, trace_id = ids.pop(), ids.pop()
-        if self._bound is None or trace_id[16:] < self._bound:
-            parent = b"".join((b"00-", trace_id, b"-", span_id, b"-01"))
+        parent = self._ids.traceparent()
+        headers.append((TRACEPARENT, parent))
+        if self._ids.sampled:
+            _, trace_id, span_id, _ = parent.split(b"-")
             started = exchange.started
             self._open(exchange, Span("http_request", int(trace_id, 16), int(span_id, 16), started))
-        else:
-            parent = b"".join((b"00-", trace_id, b"-", span_id, b"-00"))
-        headers = exchange.headers
-        headers.append((TRACEPARENT, parent))
 
-    def _continue(self, exchange: Exchange) -> None:
-        """The caller names its span."""
-        headers = exchange.headers
+    def _continue(self, exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> None:
+        """The caller names its span, or tries to."""
         values = [value for name, value in headers if name == TRACEPARENT]
         remote = parse(values[0]) if len(values) == 1 else None
         if remote is None:
             # A context that names no span says nothing at all, and its state is of another trace.
             headers[:] = [pair for pair in headers if pair[0] not in (TRACEPARENT, TRACESTATE)]
-            self._begin(exchange)
+            self._begin(exchange, headers)
         elif remote.flags & SAMPLED:
             trace_id, caller, flags = remote
             span_id = getrandbits(64) or 1
             span = Span("http_request", trace_id, span_id, exchange.started, caller)
             span.trace_state = b",".join(value for name, value in headers if name == TRACESTATE)
-            headers[headers.index((TRACEPARENT, values[0]))] = (
-                TRACEPARENT,
-                traceparent(trace_id, span_id, flags),
-            )
+            place = find_traceparent(headers, 0)
+            headers[place] = (TRACEPARENT, traceparent(trace_id, span_id, flags))
             self._open(exchange, span)
 
     def _open(self, exchange: Exchange, span: Span) -> None:
@@ -117,6 +87,26 @@ class RequestTracer:
         """A span is complete."""
         del self.spans[exchange]
         self._emit(span)
+
+
+class TracedState(ServerState):
+    """What connections tell of arrivals, told on to `tracer`: every request but probes."""
+
+    def __init__(self, *args: Any, tracer: RequestTracer, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.tracer = tracer
+
+    def request_arrived(self, exchange: Exchange, endpoint: Endpoint, method: bytes) -> None:
+        """A head was read and matched to `endpoint` (or not)."""
+        ServerState.request_arrived(self, exchange, endpoint, method)
+        if not endpoint.probe:
+            self.tracer.arrived(exchange)
+
+
+class TracedServer(TracedState, HttpServer):
+    """An HttpServer that is told of arrivals by way of `TracedState`. That one is compiled to a C
+    type, which a server is not: connections reach it without Python.
+    """
 
 
 class RequestSpan:

@@ -7,10 +7,12 @@ import logging
 import os
 from array import array
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from smg.tokenization.encoder import IDS, AddedToken, Encoder, TextStream
 from smg.tokenization.errors import DecodeFailed, EncodeFailed, LoadFailed
+from smg.tokenization.hf_steps import in_steps
 from smg.tokenization.libraries import library
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,9 @@ class HfEncoder(Encoder):
         """Read a `tokenizer.json`; errors: LoadFailed."""
         tokenizers = library("tokenizers")
         try:
-            return cls(tokenizers.Tokenizer.from_file(os.fspath(path)))
+            raw = Path(path).read_bytes()
+            made = in_steps(raw)
+            return cls(tokenizers.Tokenizer.from_buffer(raw) if made is None else made)
         except Exception as error:  # the library raises bare Exception
             raise LoadFailed(f"Failed to load tokenizer {path}: {error}") from error
 

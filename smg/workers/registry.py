@@ -62,6 +62,7 @@ class WorkerRegistry:
         self._pools: dict[tuple[str, str], Pool] = {("regular", "http"): self._regular}
         self._aliases = AliasIndex(aliases)
         self._subscribers: list[Callable[[WorkerEvent], None]] = []
+        self._availability_watchers: list[Callable[[], None]] = []
 
     # Reading
 
@@ -189,6 +190,15 @@ class WorkerRegistry:
             pool = self._pool(worker)
             for name in _group_names(worker):
                 pool[name].refresh()
+            for callback in tuple(self._availability_watchers):
+                callback()
+
+    def watch_availability(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` whenever a registered worker may have become available, or not: also
+        when its breaker or its load decides so, of which there are no events. It may be called in
+        the middle of a change: it must only note that something is to be done.
+        """
+        self._availability_watchers.append(callback)
 
     def subscribe(self, callback: Callable[[WorkerEvent], None]) -> Callable[[], None]:
         """Call `callback` after every change, until the returned function is called."""

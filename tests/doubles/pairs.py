@@ -47,6 +47,7 @@ class Fleet:
     def _left(self) -> dict[str, int]:
         backend = self.gateway.product.backend
         engines = [worker.engine for worker in (*self.prefills, *self.decodes)]
+        slots = backend.slots
         left = {
             **left_over(self.gateway),
             "KV blocks": self.held,
@@ -54,6 +55,8 @@ class Fleet:
             "jobs": sum(engine.running for engine in engines),
             "kept decode legs": len(backend.kept),
             "draining prefill legs": len(backend.draining),
+            "prefill slots": 0 if slots is None else slots.inflight,
+            "requests that wait for one": 0 if slots is None else slots.waiting,
         }
         return {name: count for name, count in left.items() if count}
 

@@ -341,6 +341,29 @@ async def test_first_byte_timeout() -> None:
             await nothing_left(gateway)
 
 
+async def test_the_first_byte_limit_does_not_run_while_nobody_is_asked() -> None:
+    """The pause before the next attempt is longer than the limit of the one that failed."""
+
+    async def dies(peer: Peer) -> None:
+        await peer.read_request()
+        peer.close()
+
+    async with RawServer() as worker:
+        config: dict[str, Any] = {
+            "worker_urls": [worker.url],
+            "upstream_first_byte_timeout_secs": 0.2,
+            "disable_retries": False,
+            "retry_initial_backoff_ms": 800,
+            "retry_jitter_factor": 0.0,
+        }
+        async with Gateway(**config) as gateway:
+            await fresh_start(gateway, worker, dies, echo_chat)
+            assert (await gateway.post(CHAT, chat())).status == 200
+            assert len(worker.requests) == 2
+            await nothing_left(gateway)
+            assert (await gateway.metrics()).value("smg_worker_retries_total") == 1
+
+
 async def test_the_first_byte_limit_ends_with_the_first_byte() -> None:
     """Also when the gateway collects the answer to reshape it."""
     body = {"model": "test-model", "query": "q", "documents": ["a"]}

@@ -126,7 +126,7 @@ WORDS = {
     502: (502, "bad_gateway"),
     503: (503, "unavailable"),
     418: (500, "error"),
-    429: (500, "error"),
+    429: (429, "rate_limited"),
     302: (500, "error"),
 }
 SAID = {
@@ -198,6 +198,36 @@ async def test_prefill_answers_with_an_error(status: int, stream: bool) -> None:
             told = charged(gateway)
             assert told["prefill"][1] == (1 if status in (500, 502, 503) else 0)
             assert told["decode"] == (0, 0)
+
+
+@BOTH
+@pytest.mark.parametrize("role", ["prefill", "decode"])
+@pytest.mark.parametrize(
+    ("asked", "told"), [("7", "7"), (None, None), ("soon", None), ("9" * 13, None)]
+)
+async def test_a_rate_limit_stays_one(
+    engine: str, role: str, asked: str | None, told: str | None
+) -> None:
+    """And the client learns when to come back."""
+    extra = b"" if asked is None else f"Retry-After: {asked}\r\n".encode()
+
+    async def refuses(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 429 X\r\n" + extra + b"Content-Length: 4\r\n\r\nfull")
+        await peer.finished.wait()
+
+    partner = friendly if (engine, role) == ("vllm", "decode") else silent
+    scripts = (refuses, partner) if role == "prefill" else (partner, refuses)
+    async with raw_pair(*scripts, engine=engine) as (gateway, _, _):
+        answer = await gateway.post(CHAT, chat())
+        own = (engine, role) == ("vllm", "prefill")
+        code = "prefill_upstream_error" if own else f"{role}_rate_limited"
+        error = failed(answer, 429, code)
+        assert error["type"] == "rate_limit_error"
+        assert error["message"].endswith("full")
+        assert answer.header("retry-after") == told
+        await nothing_left(gateway)
+        assert charged(gateway)[role] == (0, 0)
 
 
 @pytest.mark.parametrize("role", ["prefill", "decode"])
@@ -551,8 +581,11 @@ FAULTS = (
 
 @BOTH
 @pytest.mark.limit(30)
-async def test_chaos(engine: str) -> None:
-    """Faults of both roles, and clients that leave at any moment: every request ends."""
+@pytest.mark.parametrize("slots", [-1, 2])
+async def test_chaos(engine: str, slots: int) -> None:
+    """Faults of both roles, and clients that leave at any moment: every request ends, and every
+    slot of a prefill worker comes back.
+    """
     dice = random.Random(engine)
     timing = {"token_latency_ms": 1.0, "prefill_tokens_per_second": 2000.0, "kv_timeout_secs": 1.0}
     config: dict[str, Any] = {
@@ -561,6 +594,7 @@ async def test_chaos(engine: str) -> None:
         "decode_sim": timing,
         "disable_retries": False,
         "cb_failure_threshold": 1_000_000,
+        "prefill_max_inflight_requests_per_worker": slots,
     }
     async with pairs(engine, prefills=3, decodes=3, **config) as fleet:
         for number, fault in enumerate(FAULTS):
@@ -585,5 +619,5 @@ async def test_chaos(engine: str) -> None:
             results += await asyncio.gather(*(request() for _ in range(40)))
         await fleet.at_rest(10)
         assert results.count(200) > 120
-        assert {200, 0} <= set(results) <= {200, 0, -1, 500, 502, 503}
+        assert {200, 0} <= set(results) <= {200, 0, -1, 429, 500, 502, 503}
         assert fleet.kv("taken") > 120

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
+from smg.parsers.harmony import encoding as harmony
 from smg.parsers.registry import TOOL_PARSERS
 from tests.doubles.gateway import Gateway
 
@@ -130,3 +132,45 @@ async def test_only_post(path):
     async with Gateway() as gateway:
         answer = await gateway.get(path)
         assert (answer.status, answer.header("allow")) == (405, "POST")
+
+
+HARMONY = (
+    "<|channel|>analysis<|message|>Which id?<|end|>"
+    "<|start|>assistant<|channel|>commentary to=functions.lookup <|constrain|>json<|message|>"
+    '{"id":7}<|call|>'
+)
+
+
+@pytest.mark.skipif(not harmony.vocabulary_is_there(os.environ), reason="no vocabulary on disk")
+async def test_harmony():
+    async with Gateway() as gateway:
+        body: dict[str, Any] = {"text": HARMONY, "tool_call_parser": "harmony", "tools": TOOLS}
+        answer = await gateway.post("/parse/function_call", body)
+        assert answer.json() == {"remaining_text": "", "tool_calls": [LOOKUP], "success": True}
+        body = {"text": HARMONY + "\n", "reasoning_parser": "gpt-oss"}
+        answer = await gateway.post("/parse/reasoning", body)
+        assert answer.json() == {
+            "normal_text": "",
+            "reasoning_text": "Which id?",
+            "success": True,
+        }
+        answer = await gateway.post("/parse/reasoning", {**body, "text": HARMONY + "junk"})
+        assert answer.status == 400
+        assert answer.json()["error"].startswith("Failed to separate reasoning")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("function_call", "tool_call_parser"), ("reasoning", "reasoning_parser")]
+)
+async def test_harmony_without_its_vocabulary(path, name, monkeypatch, tmp_path):
+    pytest.importorskip("openai_harmony")
+    monkeypatch.setattr(harmony, "_loaded", [])
+    monkeypatch.setenv("TIKTOKEN_ENCODINGS_BASE", str(tmp_path))
+    async with Gateway() as gateway:
+        answer = await gateway.post(
+            f"/parse/{path}", {"text": HARMONY, name: "harmony", "tools": []}
+        )
+        assert answer.status == 503
+        assert "name that in TIKTOKEN_ENCODINGS_BASE" in answer.json()["error"]
+        assert answer.json()["success"] is False
+        assert answer.header("x-smg-error-code") == "harmony_not_available"

@@ -18,6 +18,7 @@ from smg.workers.selection import model_not_found
 
 if TYPE_CHECKING:
     from smg.backends.http.headers import ForwardRules
+    from smg.backends.http.pd.slots import SlotSettings
     from smg.observability.families import GatewayMetrics
     from smg.policies.registry import PolicyRegistry
     from smg.upstream.client import HttpClient
@@ -44,6 +45,8 @@ class RelaySettings:
     shed_retry_after: int = 10
     #: refuse requests that name no model where a model may be left out
     needs_model: bool = False
+    #: how many requests a prefill worker may hold; None: any number
+    prefill_slots: SlotSettings | None = None
 
 
 class RelayContext:

@@ -125,7 +125,11 @@ class Dispatch:
         if taken:
             self._acquire(False)
         else:
-            self._fail_or_retry(no_available_workers())
+            self._nobody_yet(lane)
+
+    def _nobody_yet(self, lane: Lane) -> None:
+        """Nobody was chosen, but somebody may come back."""
+        self._fail_or_retry(no_available_workers())
 
     def _may_come_back(self, lane: Lane) -> bool:
         """Whether waiting for a breaker could help a request that found nobody available."""
@@ -280,6 +284,8 @@ class Dispatch:
         backend = self.backend
         worker = self._worker
         assert worker is not None
+        if backend.first_byte.seconds:
+            backend.first_byte.discard(self)  # or it would end a pause, or the next connecting
         if reused and not self._resent:
             # A kept connection was closed under us before any answer byte: the one safe resend.
             self._resent = True

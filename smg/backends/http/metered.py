@@ -1,6 +1,7 @@
 """A relay that looks how many tokens its answer came to, for limits on tokens.
 
-Used only for tenants that have such a limit; everybody else's bytes pass `Relay` alone.
+Used only for tenants that have such a limit; everybody else's bytes pass `Relay` alone. It is mixed
+with other kinds of relay, which have C layouts: so it has no slots of its own.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ class MeteredRelay(Relay):
     The answer's own count is taken, from its last 4 KiB. A stream that has none is charged a token
     per event; other answers without one cost what was reserved.
     """
-
-    __slots__ = ("_events", "_onward", "_reservation", "_tail")
 
     def __init__(
         self,

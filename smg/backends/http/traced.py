@@ -4,68 +4,30 @@ to the worker. Requests without one take the plain relays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from smg.backends.http.pd.pair import PairRelay
 from smg.backends.http.relay import Relay
 
 if TYPE_CHECKING:
     from smg._speedups.head import ReplyHead
     from smg.backends.http.context import RelayContext
-    from smg.backends.http.metered import Meter
+    from smg.backends.http.pd.leg import PrefillLeg
     from smg.core.errors import UpstreamError
     from smg.protocols.body import CheckedBody
     from smg.server.exchange import Exchange
     from smg.server.tracing import RequestSpan
     from smg.upstream.connection import UpstreamConnection
 
-Start = Callable[["Exchange"], None]
 Spans = Mapping["Exchange", "RequestSpan"]
-
-
-class Backend(Protocol):
-    """What makes the start functions of inference routes."""
-
-    def route(
-        self,
-        endpoint: str,
-        path: str,
-        meter: Meter | None = None,
-        wrap: Callable[[type[Any]], type[Any]] | None = None,
-    ) -> Start:
-        """See `HttpBackend`."""
-        ...
-
-
-def traced_route(
-    backend: Backend, spans: Spans, endpoint: str, path: str, meter: Meter | None = None
-) -> Start:
-    """The start function of an inference route. `spans`: those of the requests in flight."""
-    plain = backend.route(endpoint, path, meter)
-    traced = backend.route(endpoint, path, meter, lambda relay: traced_class(relay, spans))
-
-    def start(exchange: Exchange) -> None:
-        # Most of the time there are none.
-        (traced if spans and exchange in spans else plain)(exchange)
-
-    return start
-
-
-def held(start: Start, spans: Spans) -> Start:
-    """`start`, behind whatever gives requests a permit: it lets the span end with them."""
-
-    def starts(exchange: Exchange) -> None:
-        if spans and exchange in spans:
-            spans[exchange].hold()
-        start(exchange)
-
-    return starts
 
 
 def traced_class(relay: type[Any], spans: Spans) -> type[Any]:
     """A kind of relay whose steps are events of the request's span."""
-    bases = (TracedRelay,) if relay is Relay else (TracedRelay, relay)
+    first = TracedPair if issubclass(relay, PairRelay) else TracedRelay
+    bases = (first,) if relay is Relay else (first, relay)
     return type(f"Traced{relay.__name__}", bases, {"spans": spans})
 
 
@@ -86,6 +48,7 @@ class TracedRelay(Relay):
         super().__init__(backend, exchange, body, endpoint, path, *more)
         self._traced = self.spans[exchange]
         self._traced.relaying = True
+        self._answered_with: ReplyHead | None = None
         self._traced.span.attributes["model"] = self.model
 
     def _event(self, name: str, **attributes: Any) -> None:
@@ -95,16 +58,16 @@ class TracedRelay(Relay):
 
     def _send(self, conn: UpstreamConnection) -> None:
         super()._send(conn)
-        leg = getattr(self, "_leg", None)
-        if leg is None or self._worker is None:
-            self._event("request sent")
-        else:  # to a pair of workers
-            urls = {"prefill_url": leg.worker.url, "decode_url": self._worker.url}
-            self._traced.span.event("request sent", **urls)
+        self._sent_to()
+
+    def _sent_to(self) -> None:
+        self._event("request sent")
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
         """Send the head on, or try again."""
-        self._event("response received", status_code=head.status)
+        if head is not self._answered_with:  # one that was held back comes a second time
+            self._answered_with = head
+            self._event("response received", status_code=head.status)
         super().upstream_head(conn, head)
         if self._head:  # it goes out now, the body follows
             self._traced.head_at = perf_counter()
@@ -127,3 +90,28 @@ class TracedRelay(Relay):
     def _end(self, evidence: int) -> None:
         self._traced.relaying = False
         super()._end(evidence)
+
+
+class TracedPair(TracedRelay, PairRelay):
+    """The same for requests to a pair: their events name both workers, or the one that failed."""
+
+    def _sent_to(self) -> None:
+        leg = self._leg
+        if leg is None or self._worker is None:
+            super()._sent_to()
+            return
+        urls = {"prefill_url": leg.worker.url, "decode_url": self._worker.url}
+        self._traced.span.event("request sent", **urls)
+
+    def prefill_refused(self, leg: PrefillLeg, head: ReplyHead) -> None:
+        """The prefill worker answers with an error."""
+        event = self._traced.span.event
+        event("response received", url=leg.worker.url, status_code=head.status)
+        super().prefill_refused(leg, head)
+
+    def prefill_failed(self, leg: PrefillLeg, error: UpstreamError) -> None:
+        """There is no answer, or it broke off while it mattered."""
+        if not self.exchange.head_sent:
+            event = self._traced.span.event
+            event("attempt failed", url=leg.worker.url, error=str(error.code))
+        super().prefill_failed(leg, error)

@@ -9,7 +9,6 @@ from smg.config.flags.row import Flag
 from smg.config.kinds import Choice, Int, Kind, Many, Seconds, Switch, UrlWithPort
 
 pd = partial(Flag, group="PD / EPD Disaggregation", mode="PD and EPD only")
-later = partial(pd, feature="prefill admission")
 epd = partial(
     Flag,
     group="PD / EPD Disaggregation",
@@ -56,18 +55,18 @@ FLAGS = (
         default="consistent_hashing",
         help="Policy for encode.",
     ),
-    later(
+    pd(
         name="prefill-max-inflight-requests-per-worker",
         kind=Int(),
         default=-1,
-        help="Requests a prefill worker may hold at once; -1 is off.",
+        help="Requests that may be at a prefill worker at once; 0 or less is off.",
     ),
-    later(
+    pd(
         name="prefill-queue-size",
         kind=Int(0),
         help="Requests that may wait for a prefill slot; 100 when the limit is on.",
     ),
-    later(
+    pd(
         name="prefill-queue-timeout-secs",
         kind=Seconds(),
         help="Longest wait for a prefill slot; 60 when the limit is on.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from smg.config import selectors
 from smg.config.flags.row import Flag
 from smg.config.items import model_id_source, tensor_transport
 from smg.config.kinds import Choice, Int, Item, Kind, Many, Port, Seconds, Switch
@@ -52,7 +53,7 @@ FLAGS = (
     ),
     kube(
         name="selector",
-        kind=Many(Kind("LABELS"), maps=True),
+        kind=Many(Item("LABELS", selectors.checked), maps=True),
         default=(),
         mode="regular",
         help="Labels of worker pods.",
@@ -71,21 +72,21 @@ FLAGS = (
     ),
     kube(
         name="prefill-selector",
-        kind=Many(Kind("LABELS"), maps=True),
+        kind=Many(Item("LABELS", selectors.checked), maps=True),
         default=(),
         mode="PD",
         help="Labels of prefill pods.",
     ),
     kube(
         name="decode-selector",
-        kind=Many(Kind("LABELS"), maps=True),
+        kind=Many(Item("LABELS", selectors.checked), maps=True),
         default=(),
         mode="PD",
         help="Labels of decode pods.",
     ),
     kube(
         name="encode-selector",
-        kind=Many(Kind("LABELS"), maps=True),
+        kind=Many(Item("LABELS", selectors.checked), maps=True),
         default=(),
         mode="EPD",
         tag="beyond",
@@ -93,7 +94,7 @@ FLAGS = (
     ),
     kube(
         name="router-selector",
-        kind=Many(Kind("LABELS"), maps=True),
+        kind=Many(Item("LABELS", selectors.checked), maps=True),
         default=(),
         mode="mesh",
         help="Labels of the other gateways.",

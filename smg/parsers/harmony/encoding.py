@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from smg.core.errors import ConfigError
+from smg.core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     from openai_harmony import HarmonyEncoding, Message
@@ -22,6 +22,9 @@ RANKS = "o200k_base.tiktoken"
 _CACHED = (
     "fb374d419588a4632f3f557e76b4b70aebbca790"  # the same file, as tiktoken names it in a cache
 )
+_MOST_TOLD = 300  # characters of what the library says
+_TEXT = ("text", "input_text", "refusal")
+_AUDIO = ("input_audio", "audio_url", "audio")
 
 _lock = threading.Lock()
 _loaded: list[HarmonyEncoding] = []
@@ -77,16 +80,36 @@ def prompt_ids(
     *,
     effort: str | None = None,
     date: str | None = None,
+    open_answer: bool = True,
 ) -> list[int]:
     """The prompt for the next message of the assistant. `messages`, `tools`: as in a chat request.
-    `effort`: how hard to think, low, medium or high. `date`: YYYY-MM-DD.
-    """
-    from openai_harmony import Conversation, Role
+    `effort`: how hard to think, low, medium or high. `date`: YYYY-MM-DD. `open_answer`: the prompt
+    ends with the beginning of that message.
 
+    ConfigError as for `load`; RequestError `harmony_build_failed` for messages or tools that have
+    no place in Harmony.
+    """
     encoding = load()
-    head = _head(list(tools), effort, date)
-    conversation = Conversation.from_messages([*head, *_history(messages)])
-    return list(encoding.render_conversation_for_completion(conversation, Role.ASSISTANT))
+    from openai_harmony import Conversation, HarmonyError, Role
+
+    try:
+        head = _head(list(tools), effort, date)
+        conversation = Conversation.from_messages([*head, *_history(messages)])
+        if not open_answer:
+            return list(encoding.render_conversation(conversation))
+        return list(encoding.render_conversation_for_completion(conversation, Role.ASSISTANT))
+    except (AttributeError, HarmonyError, KeyError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"The conversation cannot be written in Harmony: {_what(error)}",
+            code="harmony_build_failed",
+            cause=error,
+        ) from error
+
+
+def _what(error: Exception) -> str:
+    # The library checks with pydantic, which writes several lines.
+    text = " ".join(str(error).split())[:_MOST_TOLD]
+    return f"{text} is missing" if isinstance(error, KeyError) else text
 
 
 def _head(tools: list[Mapping[str, Any]], effort: str | None, date: str | None) -> list[Message]:
@@ -154,11 +177,13 @@ def _history(messages: Iterable[Mapping[str, Any]]) -> Iterable[Message]:
 
 
 def _text(content: Any) -> str:
-    """The text of a message; parts are joined by line breaks."""
+    """The text of a message; parts are joined by line breaks. ValueError for what can be heard."""
     if isinstance(content, str):
         return content
-    return "\n".join(
-        part["text"]
-        for part in content or ()
-        if part.get("type") in ("text", "input_text", "refusal")
-    )
+    texts = []
+    for part in content or ():
+        if part.get("type") in _AUDIO:
+            raise ValueError("gpt-oss models take no audio")
+        if part.get("type") in _TEXT:
+            texts.append(part["text"])
+    return "\n".join(texts)

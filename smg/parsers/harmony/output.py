@@ -7,6 +7,7 @@ Messages of thoughts are joined by line breaks.
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_utf8 = codecs.getincrementaldecoder("utf-8")
 _FUNCTIONS = "functions."
 _OWN_TOOLS = ("python", "browser", "container")
 
@@ -45,6 +47,7 @@ class HarmonyParser:
         self._called = False  # the call that is read has arguments
         self._thoughts = 0  # messages of them
         self._out: list[Delta] = []
+        self._plain = _utf8("replace")  # of a broken answer: a character may be several tokens
         self.reasoning_tokens = 0
         #: the tokens were no Harmony; everything since is content
         self.broken = False
@@ -57,7 +60,9 @@ class HarmonyParser:
 
     def finish(self) -> list[Delta]:
         """No ids will follow: gives what was kept back. A message that is not over counts."""
-        if not self.broken:
+        if self.broken:
+            self._plain_bytes(b"", final=True)
+        else:
             try:
                 self._inner.process_eos()
             except RuntimeError:  # in the middle of a head: nothing of it was text
@@ -73,7 +78,7 @@ class HarmonyParser:
 
     def _process(self, token: int) -> None:
         if self.broken:
-            self._give(Content(self._encoding.decode([token])))
+            self._plain_token(token)
             return
         try:
             self._inner.process(token)
@@ -81,7 +86,7 @@ class HarmonyParser:
             self.broken = True
             self._end()
             log.warning("an answer is no Harmony, its tokens are passed on: %s", error)
-            self._give(Content(self._encoding.decode([token])))
+            self._plain_token(token)
             return
         if self._kind == _NONE:
             if token == self._begins:
@@ -93,6 +98,16 @@ class HarmonyParser:
         if self._kind == _REASONING:
             self.reasoning_tokens += 1
         self._text(self._inner.last_content_delta)
+
+    def _plain_token(self, token: int) -> None:
+        """A token that no message explains."""
+        text = self._encoding.decode([token], errors="surrogateescape")
+        self._plain_bytes(text.encode("utf-8", "surrogateescape"), final=False)
+
+    def _plain_bytes(self, raw: bytes, *, final: bool) -> None:
+        text = self._plain.decode(raw, final)
+        if text:
+            self._give(Content(text))
 
     def _begin(self) -> None:
         """A message begins: its head says what it is."""

@@ -1,10 +1,11 @@
 # C types of tool_calls/base.py: every token of an answer with tools passes it.
 from smg._speedups.text_scan cimport Markers, go_on
+from smg._speedups.text_values cimport escaped
 from smg.parsers.base cimport CallStart
 from smg.parsers.engine cimport Engine
 
 cdef int _AT_START, _IN_TEXT, _AT_MARKER, _BEHIND_CALL, _BEHIND_SPACE, _AT_NEXT
-cdef int _NONE, _UNTIL, _SPACE, _AHEAD, _CONTENT, _TO_NOBODY
+cdef int _NONE, _UNTIL, _JSON, _SPACE, _AHEAD, _CONTENT, _TO_NOBODY, _ESCAPED
 
 
 cdef class ToolParser(Engine):
@@ -16,13 +17,21 @@ cdef class ToolParser(Engine):
 
     cpdef begin(self, str name)
     cpdef arguments(self, str text)
+    cpdef escaped_arguments(self, str text)
+    cpdef bint try_arguments(self) except -1
+    cpdef bint try_string(self, Markers markers) except -1
 
 
-cdef class Blocks(ToolParser):
-    cdef public set owed
+cdef class BlockParser(ToolParser):
+    cdef public tuple owed
+    cdef public bint in_section
     cdef int _place
     cdef tuple _starts, _dropped
     cdef Markers _all
 
     cdef bint _between(self) except -1
     cdef bint _begun(self, str marker) except -1
+
+
+cdef dict _MARKERS
+cdef Markers _markers_of(object kind)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from smg._speedups.text_scan import Markers, go_on
+from smg._speedups.text_values import escaped
 from smg.parsers.base import CallStart
-from smg.parsers.coercion import escaped
 from smg.parsers.engine import Engine, MalformedText, Steps
 from smg.parsers.ids import MakeId, call_id
 from smg.parsers.tools import Tools
@@ -26,11 +26,20 @@ _AT_NEXT = 5
 # As in the engine.
 _NONE = 0
 _UNTIL = 1
+_JSON = 2
 _SPACE = 3
 _AHEAD = 5
 _CONTENT = -1
 _TO_NOBODY = -5  # no sink of the engine
+_ESCAPED = -6
 _WHITE = " \t\r\n"
+
+
+_NO_MARKERS: tuple[str, ...] = ()
+
+#: how a block ends: whether a call was the last thing in it. Or not yet: with steps that read on,
+#: which costs less than `yield from`, where every piece of text goes through all that wait.
+Rest = bool | Steps[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +62,6 @@ class ToolParser(Engine):
         self._calls = 0
         self._muted = False
 
-    # -- giving -----------------------------------------------------------------------------------
-
     def begin(self, name: str) -> None:
         """Announces a call; what is held was its beginning."""
         self.drop()
@@ -76,45 +83,73 @@ class ToolParser(Engine):
         """More of a string in the arguments: not escaped yet, without quotes."""
         self.arguments(escaped(text))
 
+    # The engine's `try_json` and `try_until` for what every call passes.
+
+    def try_arguments(self) -> bool:
+        """Begins a JSON value that is the arguments; as `try_json`."""
+        self._scanner.begin(0)
+        self._raw = False
+        self._sink_kind = _TO_NOBODY if self._muted else self._calls - 1
+        return self._read_json() or self._wait(_JSON)
+
+    def try_string(self, markers: Markers) -> bool:
+        """Begins text that is more of a string in the arguments; as `try_until`."""
+        self._markers = markers
+        self._sink_kind = _TO_NOBODY if self._muted else _ESCAPED
+        return self._search() or self._wait(_UNTIL)
+
     def _kind_of(self, function: object) -> int:
         if function is _arguments:
             return _TO_NOBODY if self._muted else self._calls - 1
+        if function is _escaped_arguments:
+            return _TO_NOBODY if self._muted else _ESCAPED
         return Engine._kind_of(self, function)
 
+    def _put(self, piece: str) -> None:
+        if self._sink_kind == _ESCAPED:
+            self._give(self._calls - 1, escaped(piece))
+        else:
+            Engine._put(self, piece)
 
-class Blocks(ToolParser):
-    """The way from block to block, for `BlockParser`. There is a generator inside of blocks only:
-    plain text needs none.
+
+class BlockParser(ToolParser):
+    """Text in which blocks stand, each from a start marker on; `block` reads one. There is a
+    generator inside of blocks only: plain text needs none.
+
+    White space between a call and the next marker belongs to the syntax. A closer belongs to it
+    when a call owes it: `owed` has those that the last call still does.
     """
 
-    def __init__(
-        self,
-        context: ToolContext,
-        starts: tuple[str, ...],
-        dropped: tuple[str, ...],
-        markers: Markers,
-    ) -> None:
-        super().__init__(context)
-        self.owed: set[str] = set()
-        self._place = _AT_START
-        self._starts = starts
-        self._dropped = dropped
-        self._all = markers
+    #: a block may begin here; `block` is called
+    starts = _NO_MARKERS
+    #: end of a block
+    closers = _NO_MARKERS
+    #: taken out wherever they stand between blocks
+    dropped = _NO_MARKERS
 
-    def block(self, marker: str) -> Steps[bool]:
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self.owed: tuple[str, ...] = ()
+        self.in_section = False  # for those that read sections
+        self._place = _AT_START
+        self._starts = self.starts
+        self._dropped = self.dropped
+        self._all = _markers_of(type(self))
+
+    def block(self, marker: str) -> Steps[Rest]:
         """Reads a block; the cursor is at its marker, and the text is held. Consumes something.
-        Gives whether a call was the last thing in it. MalformedText: what is held, and what
-        follows, is content.
+        Gives whether a call was the last thing in it, or what reads on. MalformedText: what is
+        held, and what follows, is content.
         """
         raise NotImplementedError
 
-    def lead(self) -> Steps[bool] | None:
+    def lead(self) -> Steps[Rest] | None:
         """Reads what may stand at the very beginning only; result as of `block`. None: nothing."""
         return None
 
     def closed_by(self, marker: str) -> None:
         """A closer that was owed has been read."""
-        self.owed.discard(marker)
+        self.owed = tuple(other for other in self.owed if other != marker)
 
     def run(self) -> Steps[Any] | None:
         """Nothing: blocks run."""
@@ -127,6 +162,9 @@ class Blocks(ToolParser):
                     if not go_on(self._steps, self._results):
                         return
                     after_call = self._results.pop()
+                    if after_call is not None and not isinstance(after_call, bool):
+                        self._steps = after_call
+                        continue
                 except MalformedText:
                     after_call = False
                 self._steps = None
@@ -204,27 +242,16 @@ class Blocks(ToolParser):
         return False
 
 
-class BlockParser(Blocks):
-    """Text in which blocks stand, each from a start marker on; `block` reads one.
+_MARKERS: dict[type[BlockParser], Markers] = {}
 
-    White space between a call and the next marker belongs to the syntax. A closer belongs to it
-    when a call owes it: `owed` has those that the last call still does.
-    """
 
-    #: a block may begin here; `block` is called
-    starts: ClassVar[tuple[str, ...]] = ()
-    #: end of a block
-    closers: ClassVar[tuple[str, ...]] = ()
-    #: taken out wherever they stand between blocks
-    dropped: ClassVar[tuple[str, ...]] = ()
-    _markers_of_class: ClassVar[Markers] = Markers(())
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._markers_of_class = Markers(cls.starts + cls.closers + cls.dropped)
-
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context, self.starts, self.dropped, self._markers_of_class)
+def _markers_of(kind: type[BlockParser]) -> Markers:
+    """All markers of a format, made once: there are no more classes than formats."""
+    markers = _MARKERS.get(kind)
+    if markers is None:
+        markers = _MARKERS[kind] = Markers(kind.starts + kind.closers + kind.dropped)
+    return markers
 
 
 _arguments = ToolParser.__dict__["arguments"]
+_escaped_arguments = ToolParser.__dict__["escaped_arguments"]

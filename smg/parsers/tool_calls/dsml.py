@@ -11,91 +11,111 @@ The variants differ in the name of the block, the last also in a space after the
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
-from smg.parsers.coercion import json_text, quoted
-from smg.parsers.engine import EndOfText, MalformedText, Sink, Steps
+from smg._speedups.text_scan import Characters
+from smg.parsers.coercion import json_or_text
+from smg.parsers.engine import EndOfText, MalformedText, Steps
 from smg.parsers.markers import Markers
 from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls
 from smg.parsers.tool_calls.sections import SectionParser
 
 _END_OF_SENTENCE = "<｜end▁of▁sentence｜>"
-_KEY = re.compile(r'[^<>"\n]*')
+_KEY = Characters(but='<>"\n')
+_STRING = '" string="true">'
+_KINDS = (_STRING, '" string="false">')
 
 
-class Dsml(ParameterCalls, SectionParser):
+class DsmlCalls(ParameterCalls):
     """Strings are streamed as they arrive; other values wait for their end."""
 
-    sentinel: ClassVar[str] = "｜DSML｜"
-    dropped = (_END_OF_SENTENCE,)
     typed = False
 
-    _parameter: ClassVar[str]
-    _invoke_end: ClassVar[str]
-    _inside: ClassVar[Markers]
-    _value_end: ClassVar[Markers]
+    # Of the variant.
+    parameter_begin = ""
+    invoke_end = ""
+    inside = Markers(())
+    value_end = Markers(())
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._parameter = f'<{cls.sentinel}parameter name="'
-        cls._invoke_end = f"</{cls.sentinel}invoke>"
-        inside = (cls._parameter, cls._invoke_end, cls.call_begin, cls.section_end)
-        cls._inside = Markers((*inside, _END_OF_SENTENCE))
-        cls._value_end = Markers((f"</{cls.sentinel}parameter>", _END_OF_SENTENCE))
-
-    def call(self) -> Steps[None]:
-        name = yield from self.name('">', self.tools.accepts)
-        self.begin(name)
-        if (yield from self.space()) == "{":
-            yield from self.json_value(self.arguments)
-            yield from self.space()
-            yield from self.skip(self._invoke_end)
-            return
+    def call(self) -> Steps[bool]:
+        """Reads one invocation."""
+        self.begin((yield from self.name('">', self.tools.accepts)))
+        parameter_begin, invoke_end = self.parameter_begin, self.invoke_end
+        inside, value_end = self.inside, self.value_end
+        if not self.try_space():
+            yield
+        if self.character() == "{":
+            if not self.try_arguments():
+                yield
+            self.found()
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_ahead((invoke_end,)):
+                yield
+            self.skipped()
+            return True
         while True:
-            yield from self.space()
-            found = yield from self.until(self._inside, self.content)
-            if found == self._parameter:
-                self.take(len(found))
-                yield from self._member()
-                continue
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_text(inside):
+                yield
+            found = self.marker()
             if found == _END_OF_SENTENCE:
                 self.take(len(found))
                 continue
-            if found == self._invoke_end:
-                self.take(len(found))
-            self.end()
-            return
-
-    def _member(self) -> Steps[None]:
-        """A parameter, from inside its opening tag on."""
-        key = yield from self.run_of(_KEY, MAX_NAME)
-        kind = yield from self.skip('" string="true">', '" string="false">')
-        if kind is None:
-            self.content(self._parameter + key)  # of a call that is announced already
-            raise MalformedText
-        self.key(key)
-        if "true" in kind:
-            self.arguments('"')
-            yield from self._value(self.escaped_arguments)
-            self.arguments('"')
-            return
-        pieces: list[str] = []
-        try:
-            yield from self._value(pieces)
-        except EndOfText:
-            self.arguments("".join(pieces).strip())
-            raise
-        raw = "".join(pieces).strip()
-        self.arguments(json_text(raw) or quoted(raw))
-
-    def _value(self, sink: Sink) -> Steps[None]:
-        """A value into `sink`, with its closing tag."""
-        while True:
-            found = yield from self.until(self._value_end, sink)
+            if found != parameter_begin:
+                if found == invoke_end:
+                    self.take(len(found))
+                self.end()
+                return True
             self.take(len(found))
-            if found != _END_OF_SENTENCE:
-                return
+            if not self.try_run_of(_KEY, MAX_NAME):
+                yield
+            key = self.matched()
+            if not self.try_ahead(_KINDS):
+                yield
+            kind = self.skipped()
+            if kind is None:
+                self.content(parameter_begin + key)  # of a call that is announced already
+                raise MalformedText
+            self.key(key)
+            pieces: list[str] = []
+            if kind == _STRING:
+                self.arguments('"')
+            try:
+                while True:
+                    if kind == _STRING:
+                        through = self.try_string(value_end)
+                    else:
+                        through = self.try_until(value_end, pieces)
+                    if not through:
+                        yield
+                    if self.passed() != _END_OF_SENTENCE:
+                        break
+            except EndOfText:
+                self.arguments("".join(pieces).strip())
+                raise
+            if kind == _STRING:
+                self.arguments('"')
+            else:
+                self.arguments(json_or_text("".join(pieces).strip()))
+
+
+class Dsml(DsmlCalls, SectionParser):
+    """The tags of a variant."""
+
+    sentinel: ClassVar[str] = "｜DSML｜"
+    dropped = (_END_OF_SENTENCE,)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.parameter_begin = f'<{cls.sentinel}parameter name="'
+        cls.invoke_end = f"</{cls.sentinel}invoke>"
+        tags = (cls.parameter_begin, cls.invoke_end, cls.call_begin, cls.section_end)
+        cls.inside = Markers((*tags, _END_OF_SENTENCE))
+        cls.value_end = Markers((f"</{cls.sentinel}parameter>", _END_OF_SENTENCE))
 
 
 class DeepSeek32(Dsml):

@@ -8,48 +8,68 @@
 
 from __future__ import annotations
 
-import re
-
-from smg.parsers.coercion import quoted
+from smg._speedups.text_scan import Characters
+from smg._speedups.text_values import quoted
 from smg.parsers.engine import MalformedText, Steps
 from smg.parsers.markers import Markers
 from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls
 
-_NAME = re.compile(r"[^\s<]*")
+_NAME = Characters(but="< \t\r\n")
 _KEY_END = Markers(("</arg_key>",))
 _VALUE_END = Markers(("</arg_value>",))
+_NEXT = ("<arg_key>", "</tool_call>")
+_VALUE = ("<arg_value>",)
 
 
-class Glm(ParameterCalls):
+class GlmCalls(ParameterCalls):
     """A call is given whole when its tag closes; one that never closes is content."""
-
-    starts = ("<tool_call>",)
 
     def block(self, marker: str) -> Steps[bool]:
         self.take(len(marker))
-        yield from self.space()
-        name = yield from self.run_of(_NAME, MAX_NAME)
+        if not self.try_space():
+            yield
+        self.found()
+        if not self.try_run_of(_NAME, MAX_NAME):
+            yield
+        name = self.matched()
         if not self.tools.accepts(name):
             raise MalformedText
         self._types = self.tools.types(name)
         members: list[str] = []
         while True:
-            yield from self.space()
-            if (yield from self.skip("</tool_call>")) is not None:
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_ahead(_NEXT):
+                yield
+            found = self.skipped()
+            if found != "<arg_key>":
                 break
-            key = (yield from self._inside("<arg_key>", _KEY_END)).strip()
-            yield from self.space()
-            value = yield from self._inside("<arg_value>", _VALUE_END)
-            members.append(f"{quoted(key)}:{self.value(key, value)}")
+            key: list[str] = []
+            if not self.try_until(_KEY_END, key):
+                yield
+            self.passed()
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_ahead(_VALUE):
+                yield
+            if self.skipped() is None:
+                raise MalformedText
+            value: list[str] = []
+            if not self.try_until(_VALUE_END, value):
+                yield
+            self.passed()
+            text = "".join(key).strip()
+            members.append(f"{quoted(text)}:{self.value(text, ''.join(value))}")
+        if found is None:
+            raise MalformedText
         self.begin(name)
         self.arguments("{" + ",".join(members) + "}")
         return True
 
-    def _inside(self, begin: str, end: Markers) -> Steps[str]:
-        """The text of an element."""
-        if (yield from self.skip(begin)) is None:
-            raise MalformedText
-        pieces: list[str] = []
-        marker = yield from self.until(end, pieces)
-        self.take(len(marker))
-        return "".join(pieces)
+
+class Glm(GlmCalls):
+    """The format's marker."""
+
+    starts = ("<tool_call>",)

@@ -8,27 +8,28 @@ that come before the name wait for it.
 from __future__ import annotations
 
 import json
-from typing import ClassVar
 
 from smg.parsers.coercion import json_text
 from smg.parsers.engine import EndOfText, MalformedText, Steps
-from smg.parsers.tool_calls.base import BlockParser
+from smg.parsers.tool_calls.base import BlockParser, Rest
 
 _SEPARATORS = ",;"
+_NAME_KEYS: tuple[str, ...] = ("name", "tool_name")
+_ARGUMENT_KEYS: tuple[str, ...] = ("arguments", "parameters")
 
 
 class JsonCalls(BlockParser):
     """Reads values wherever `starts` leads. Markers that are brackets are part of the value."""
 
-    name_keys: ClassVar[tuple[str, ...]] = ("name", "tool_name")
-    argument_keys: ClassVar[tuple[str, ...]] = ("arguments", "parameters")
+    name_keys = _NAME_KEYS
+    argument_keys = _ARGUMENT_KEYS
     #: an object that is no call is content
-    shows_others: ClassVar[bool] = True
+    shows_others = True
 
-    def block(self, marker: str) -> Steps[bool]:
+    def block(self, marker: str) -> Steps[Rest]:
         if marker not in ("{", "["):
             self.take(len(marker))
-        return (yield from self.values())
+        return self.values()
 
     def values(self) -> Steps[bool]:
         """JSON values one after the other, from held text on. Values that are no calls are
@@ -112,18 +113,22 @@ class JsonCalls(BlockParser):
                         yield from self._rest()
                         return False
                     self.begin(name)
-                    self.owed = set(self.closers)
+                    self.owed = self.closers
                     announced = True
                     for piece in early:
                         self.arguments(piece)
                 elif key in self.argument_keys and not done:
                     done = True
                     if character in "{[":
-                        if not self.try_json(self.arguments if announced else early):
+                        if not (self.try_arguments() if announced else self.try_json(early)):
                             yield
                         self.found()
                     else:
-                        yield from self._odd_arguments(None if announced else early)
+                        text = yield from self._odd_arguments(announced)
+                        if announced:
+                            self.arguments(text)
+                        else:
+                            early.append(text)
                 else:
                     yield from self.json_value(_nowhere)
         except EndOfText:
@@ -137,23 +142,23 @@ class JsonCalls(BlockParser):
             self.arguments("{}")
         return True
 
-    def _odd_arguments(self, early: list[str] | None) -> Steps[None]:
+    def _odd_arguments(self, announced: bool) -> Steps[str]:
         """Arguments that are no object. One that is written into a string is taken out of it;
-        null and an empty string are the empty object. `early`: where they go, not to the call.
+        null and an empty string are the empty object. `announced`: what is cut is given.
         """
-        give = self.arguments if early is None else early.append
         pieces: list[str] = []
         try:
             yield from self.json_value(pieces)
         except EndOfText:
-            give("".join(pieces))
+            if announced:
+                self.arguments("".join(pieces))
             raise
         text = "".join(pieces)
         if text == "null":
             text = "{}"
         elif text.startswith('"'):
             text = _unwrapped(text)
-        give(text)
+        return text
 
     def _refuse(self) -> None:
         """What is held is no call."""
@@ -164,11 +169,15 @@ class JsonCalls(BlockParser):
 
     def _rest(self) -> Steps[None]:
         """The rest of an object that is no call: as it is written."""
-        sink = self.content if self.shows_others else _nowhere
         try:
-            yield from self.json_value(sink, 1, raw=True)
+            yield from self.json_value(self._other, 1, raw=True)
         except MalformedText:
             return  # what comes now is text
+
+    def _other(self, text: str) -> None:
+        """Text of an object that is no call."""
+        if self.shows_others:
+            self.content(text)
 
 
 def _decoded(pieces: list[str]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sys
 
-from smg.parsers.coercion import json_text, quoted
+from smg.parsers.coercion import json_or_text
 from smg.parsers.engine import EndOfText, MalformedText, Sink, Steps
 from smg.parsers.markers import Markers
 from smg.parsers.tool_calls.base import ToolContext
@@ -107,7 +107,7 @@ class KimiK3(ParameterCalls):
                 self.arguments("".join(pieces).strip())
                 raise
             raw = "".join(pieces)
-            self.arguments(json_text(raw) or quoted(raw))
+            self.arguments(json_or_text(raw))
 
     def _value(self, sink: Sink) -> Steps[None]:
         """A value into `sink`, with its closing tag. Other tags in it are text."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from smg.parsers.engine import Steps
+from smg.parsers.tool_calls.base import Rest
 from smg.parsers.tool_calls.json_calls import JsonCalls
 
 
@@ -15,8 +16,8 @@ class Llama(JsonCalls):
 
     starts = ("<|python_tag|>",)
 
-    def lead(self) -> Steps[bool]:
+    def lead(self) -> Steps[Rest]:
         self.hold()
         if (yield from self.space()) != "{":
             return False
-        return (yield from self.values())
+        return self.values()

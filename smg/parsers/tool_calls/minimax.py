@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from smg.parsers.coercion import infer_bracketed
 from smg.parsers.engine import Steps
+from smg.parsers.tool_calls.base import Rest
 from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 from smg.parsers.tool_calls.sections import SectionParser
 
 _WRAPPER_END = "</minimax:tool_call>"
 _INVOKE = '<invoke name="'
 _TAGS = Tags('<parameter name="', '">', "</parameter>", "</invoke>", _WRAPPER_END, _INVOKE)
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"), ("&quot;", '"'), ("&apos;", "'"))
 
 
 class MiniMax(ParameterCalls, SectionParser):
@@ -28,15 +28,11 @@ class MiniMax(ParameterCalls, SectionParser):
     call_begin = _INVOKE
     section_end = _WRAPPER_END
     trims = False
+    decodes = True
 
-    def call(self) -> Steps[None]:
+    def call(self) -> Steps[Rest]:
         self.begin((yield from self.name('">', bool)))
-        yield from self.parameters(_TAGS)
+        return self.parameters(_TAGS)
 
     def infer(self, raw: str) -> str:
         return infer_bracketed(raw)
-
-    def value(self, key: str, raw: str) -> str:
-        for entity, character in _ENTITIES:
-            raw = raw.replace(entity, character)
-        return super().value(key, raw)

@@ -35,7 +35,7 @@ class MiniMaxM3(ParameterCalls, SectionParser):
     call_begin = _INVOKE
     section_end = closers[0]
 
-    def call(self) -> Steps[None]:
+    def call(self) -> Steps[bool]:
         self.begin((yield from self.name('">', bool)))
         while True:
             yield from self.space()
@@ -60,7 +60,7 @@ class MiniMaxM3(ParameterCalls, SectionParser):
             self.end()
             if tag == "/tool_call":  # the call's own end is missing
                 self.closed_by(self.section_end)
-            return
+            return True
 
     def _tag(self) -> Steps[str | None]:
         """The inside of a tag, from behind its bracket on; None if it has no end."""

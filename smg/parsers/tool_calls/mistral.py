@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from smg.parsers.engine import MalformedText, Steps
+from smg.parsers.tool_calls.base import Rest
 from smg.parsers.tool_calls.json_calls import JsonCalls
 
 _NAME = re.compile(r"[\w.:/-]*")
@@ -20,10 +21,10 @@ class Mistral(JsonCalls):
 
     starts = ("[TOOL_CALLS]",)
 
-    def block(self, marker: str) -> Steps[bool]:
+    def block(self, marker: str) -> Steps[Rest]:
         self.take(len(marker))
         if (yield from self.space()) in ("[", "{"):
-            return (yield from self.values())
+            return self.values()
         name = yield from self.run_of(_NAME, _MAX_NAME)
         if not self.tools.accepts(name):
             raise MalformedText

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from smg.parsers.engine import MalformedText, Steps
+from smg.parsers.tool_calls.base import Rest
 from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 
 _TAGS = Tags("<parameter=", ">", "</parameter>", "</function>", "</tool_call>", "<tool_call>")
@@ -23,11 +24,10 @@ class QwenXml(ParameterCalls):
     starts = ("<tool_call>",)
     closers = ("</tool_call>",)
 
-    def block(self, marker: str) -> Steps[bool]:
+    def block(self, marker: str) -> Steps[Rest]:
         self.take(len(marker))
         yield from self.space()
         if (yield from self.skip("<function=")) is None:
             raise MalformedText
         self.begin((yield from self.name(">", self.tools.accepts)))
-        yield from self.parameters(_TAGS)
-        return True
+        return self.parameters(_TAGS)

@@ -5,41 +5,38 @@ A call that cannot be read is content; those after it in the same section still 
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import ClassVar
-
 from smg.parsers.engine import MalformedText, Steps
-from smg.parsers.tool_calls.base import BlockParser, ToolContext
+from smg.parsers.tool_calls.base import BlockParser, Rest
 
 
 class SectionParser(BlockParser):
     """`starts` has the section's marker and `call_begin`; `closers` has `section_end`."""
 
-    call_begin: ClassVar[str]
-    section_end: ClassVar[str]
+    call_begin = ""
+    section_end = ""
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
-        self._in_section = False
+    def call(self) -> Steps[Rest]:
+        """Reads one call, from behind its marker. Result and MalformedText as of `block`."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def call(self) -> Steps[None]:
-        """Reads one call, from behind its marker. MalformedText as for `block`."""
-
-    def block(self, marker: str) -> Steps[bool]:
+    def block(self, marker: str) -> Steps[Rest]:
         self.take(len(marker))
-        if marker != self.call_begin:
-            self._in_section = True
-            self.owed = set()
-            yield from self.space()
-            if (yield from self.skip(self.call_begin)) is None:
+        call_begin = self.call_begin
+        if marker != call_begin:
+            self.in_section = True
+            self.owed = ()
+            if not self.try_space():
+                yield
+            self.found()
+            if not self.try_ahead((call_begin,)):
+                yield
+            if self.skipped() is None:
                 raise MalformedText
-        elif not self._in_section:
+        elif not self.in_section:
             raise MalformedText
-        yield from self.call()
-        return True
+        return self.call()
 
     def closed_by(self, marker: str) -> None:
         super().closed_by(marker)
         if marker == self.section_end:
-            self._in_section = False
+            self.in_section = False

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from smg.parsers.engine import MalformedText, Steps
+from smg.parsers.tool_calls.base import Rest
 from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 from smg.parsers.tool_calls.sections import SectionParser
 
@@ -31,10 +32,10 @@ class Step3(ParameterCalls, SectionParser):
     section_end = "<｜tool_calls_end｜>"
     typed = False
 
-    def call(self) -> Steps[None]:
+    def call(self) -> Steps[Rest]:
         for part in ("function", "<｜tool_sep｜>", '<steptml:invoke name="'):
             yield from self.space()
             if (yield from self.skip(part)) is None:
                 raise MalformedText
         self.begin((yield from self.name('">', self.tools.accepts)))
-        yield from self.parameters(_TAGS)
+        return self.parameters(_TAGS)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smg.app.limits import LimitFiles, overload_settings, read_files
+from smg.app.limits import LimitFiles, overload_settings, read_files, slot_settings
+from smg.backends.http.pd.slots import SlotSettings
 from smg.config.settings import RouterConfig
 from smg.core.errors import ConfigError
 from smg.launch_router import check
@@ -99,3 +100,18 @@ def test_smg_check_reads_the_files_too(tmp_path: Path, capsys: pytest.CaptureFix
         "--worker-overload-token-usage: must be above 0, or every worker is left out",
         "--tenant-rate-limit-enabled: needs --tenant-rate-limit-config",
     ]
+
+
+def test_slots_of_prefill_workers() -> None:
+    assert slot_settings(RouterConfig()) is None
+    for off in (0, -5):
+        config = RouterConfig(prefill_max_inflight_requests_per_worker=off, prefill_queue_size=3)
+        assert slot_settings(config) is None
+    config = RouterConfig(prefill_max_inflight_requests_per_worker=2)
+    assert slot_settings(config) == SlotSettings(2, 100, 60.0)
+    config = RouterConfig(
+        prefill_max_inflight_requests_per_worker=2,
+        prefill_queue_size=0,
+        prefill_queue_timeout_secs=7,
+    )
+    assert slot_settings(config) == SlotSettings(2, 0, 7.0)

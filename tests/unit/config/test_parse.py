@@ -467,6 +467,43 @@ def test_pairs_that_cannot_be(argv: tuple[str, ...], problem: str) -> None:
     assert problems(*PAIR, *argv) == [problem]
 
 
+SLOTS = ("--prefill-max-inflight-requests-per-worker", "4")
+
+
+def test_a_limit_for_prefill() -> None:
+    config = load(*PAIR, *SLOTS).config
+    assert config.prefill_max_inflight_requests_per_worker == 4
+    assert config.prefill_queue_size is config.prefill_queue_timeout_secs is None
+    load(*PAIR, *SLOTS, "--prefill-queue-size", "0", "--prefill-queue-timeout-secs", "0")
+    for off in ("-1", "0"):
+        load(*PAIR, SLOTS[0], off)
+        load(SLOTS[0], off)
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        ((*PAIR, "--prefill-queue-size", "5"), f"--prefill-queue-size: needs {SLOTS[0]} above 0"),
+        (
+            (*PAIR, "--prefill-queue-timeout-secs", "5"),
+            f"--prefill-queue-timeout-secs: needs {SLOTS[0]} above 0",
+        ),
+        (SLOTS, f"{SLOTS[0]}: needs --pd-disaggregation"),
+        (
+            (*PAIR, *SLOTS, "--priority-scheduler-enabled"),
+            f"{SLOTS[0]}: cannot be combined with --priority-scheduler-enabled",
+        ),
+        (
+            (*PAIR, *SLOTS, "--prefill-queue-timeout-secs", "0"),
+            "--prefill-queue-timeout-secs: must be above 0 while there is a queue",
+        ),
+        ((*PAIR, *SLOTS, "--prefill-queue-size", "-1"), "--prefill-queue-size: must be at least 0"),
+    ],
+)
+def test_limits_for_prefill_that_cannot_be(argv: tuple[str, ...], problem: str) -> None:
+    assert problems(*argv) == [problem]
+
+
 def test_power_of_two_counts_both_roles() -> None:
     assert load(*PAIR, "--policy", "power_of_two").config.policy == "power_of_two"
     (line,) = problems(*PAIR[:3], "--policy", "power_of_two")

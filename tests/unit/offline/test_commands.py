@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pathlib
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from smg.cli import main
+from smg.parsers.harmony import encoding as harmony
 
 pytest.importorskip("jinja2")
 
@@ -186,3 +188,83 @@ def test_parse_a_stream(smg, size):
     calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
     assert calls[0]["function"] == {"name": "f", "arguments": ""}
     assert "".join(call["function"]["arguments"] for call in calls) == '{"id":7}'
+
+
+HARMONY = (
+    "<|channel|>analysis<|message|>a<|end|><|start|>assistant"
+    '<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"id":7}<|call|>\n'
+)
+harmony_is_there = pytest.mark.skipif(
+    not harmony.vocabulary_is_there(os.environ), reason="no vocabulary on disk"
+)
+
+
+@harmony_is_there
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--model", "openai/gpt-oss-20b"),
+        ("--tool-call-parser", "harmony"),
+        ("--reasoning-parser", "gpt-oss", "--tool-call-parser", "harmony"),
+    ],
+)
+def test_parse_harmony(smg, words):
+    whole = smg.json("parse", *words, given=HARMONY)
+    assert whole == {"content": "", "reasoning_content": "a", "tool_calls": [CALL]}
+    code, out, _ = smg("parse", *words, "--stream", "--chunk", "3", given=HARMONY)
+    assert code == 0
+    deltas = [json.loads(line) for line in out.splitlines()]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert "".join(call["function"]["arguments"] for call in calls) == '{"id":7}'
+
+
+def test_harmony_stands_alone(smg):
+    words = ("parse", "--tool-call-parser", "harmony", "--reasoning-parser", "qwen3")
+    code, out, err = smg(*words, given=HARMONY)
+    assert (code, out) == (1, "")
+    assert "qwen3 cannot stand beside it" in err
+
+
+@harmony_is_there
+def test_render_harmony(smg, tmp_path):
+    render = ("render", "--model", "gpt-oss-20b")
+    talk = json.dumps({"messages": TALK, "reasoning_effort": "high"})
+    code, prompt, err = smg(*render, given=talk)
+    assert (code, err) == (0, "")
+    assert "Reasoning: high" in prompt
+    assert "Current date: " in prompt
+    assert prompt.endswith("<|start|>user<|message|>Hello<|end|><|start|>assistant")
+    assert smg(*render, "--no-generation-prompt", given=talk)[1].endswith("<|end|>")
+    low = smg.json(*render, "--json", "--kwarg", "reasoning_effort=low", given=talk)
+    assert "Reasoning: low" in low["prompt"]
+    assert low["tokens"] == harmony.load().encode(low["prompt"], allowed_special="all")
+    # A directory says by its config what it is, whatever it is called.
+    (tmp_path / "config.json").write_text('{"model_type": "gpt_oss"}')
+    assert smg("render", "--model-path", str(tmp_path), given=talk)[1] == prompt
+    for words, told in (
+        (("--continue-final-message",), "cannot be left open"),
+        (("--kwarg", "mood=7"), "mood: Harmony has no template"),
+    ):
+        code, out, err = smg(*render, *words, given=talk)
+        assert (code, out) == (1, "")
+        assert told in err
+    code, _, err = smg(*render, given='[{"role": "nobody", "content": ""}]')
+    assert (code, "cannot be written in Harmony" in err) == (1, True)
+
+
+def test_a_template_wins_over_harmony(smg, template, tmp_path):
+    from tests.doubles import tokenizers as models
+
+    folder = str(models.write_model(tmp_path, config={"model_type": "gpt_oss"}))
+    words = ("render", "--model", folder, "--chat-template", template)
+    assert smg(*words, given=json.dumps(TALK))[1] == "<user>Hello<assistant>"
+
+
+def test_harmony_without_its_vocabulary(smg, monkeypatch, tmp_path):
+    pytest.importorskip("openai_harmony")
+    monkeypatch.setattr(harmony, "_loaded", [])
+    monkeypatch.setenv("TIKTOKEN_ENCODINGS_BASE", str(tmp_path))
+    for words in (("parse", "--model", "gpt-oss"), ("render", "--model", "gpt-oss")):
+        code, out, err = smg(*words, given=json.dumps(TALK))
+        assert (code, out) == (1, "")
+        assert "name that in TIKTOKEN_ENCODINGS_BASE" in err

@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
-from enum import Enum
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from smg.core.errors import ConfigError
+from smg.core.errors import ConfigError, GatewayError
 from smg.parsers import CallArguments, CallStart, Content, Parsed, Reasoning, ToolContext
 from smg.parsers.base import joined
 from smg.parsers.harmony import encoding as encodings
 from smg.parsers.harmony.output import HarmonyParser
+from tests.unit.parsers.harmony_double import MODULE, FakeEncoding, answer, said
 from tests.unit.parsers.support import DECLARED, TOOLS, number
 
 REAL = encodings.vocabulary_is_there(os.environ)
-
-
-class Role(Enum):
-    ASSISTANT = "assistant"
-    USER = "user"
-
-
-class FakeEncoding:
-    """A token is a special token or one character."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def encode(self, text: str, allowed_special: str) -> list[int]:
-        ids = []
-        for piece in re.findall(r"<\|\w+\|>|.", text, re.DOTALL):
-            if piece not in self.texts:
-                self.texts.append(piece)
-            ids.append(self.texts.index(piece))
-        return ids
-
-    def decode(self, ids: list[int]) -> str:
-        return "".join(self.texts[token] for token in ids)
-
-
-class FakeStream:
-    """Reads heads as the library does: role, channel, recipient; attributes as there."""
-
-    def __init__(self, encoding: FakeEncoding, role: Role) -> None:
-        self.encoding = encoding
-        self.head: str | None = ""
-        self.current_role: Role | None = None
-        self.current_channel: str | None = None
-        self.current_recipient: str | None = None
-        self.last_content_delta: str | None = None
-
-    def process(self, token: int) -> None:
-        text = self.encoding.texts[token]
-        self.last_content_delta = None
-        if text == "<|start|>":
-            self.head = ""
-        elif text in ("<|end|>", "<|call|>", "<|return|>"):
-            self.head = self.current_role = None
-        elif text == "<|message|>":
-            assert self.head is not None
-            self.current_role = Role.USER if self.head.startswith("user") else Role.ASSISTANT
-            channel = re.search(r"<\|channel\|>(\w+)", self.head)
-            self.current_channel = None if channel is None else channel[1]
-            recipient = re.search(r" to=(\S+)", self.head)
-            self.current_recipient = None if recipient is None else recipient[1]
-        elif self.current_role is not None:
-            self.last_content_delta = text
-        elif self.head is None:
-            raise RuntimeError("no head")
-        else:
-            self.head += text
-
-    def process_eos(self) -> None:
-        self.last_content_delta = None
-        if self.current_role is None and self.head:
-            raise RuntimeError("in a head")
 
 
 @pytest.fixture(params=["double", "library"])
@@ -88,8 +25,7 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any
     """Makes parsers, and encodes."""
     if request.param == "double":
         fake: Any = FakeEncoding()
-        module = SimpleNamespace(Role=Role, StreamableParser=FakeStream)
-        monkeypatch.setitem(sys.modules, "openai_harmony", module)
+        monkeypatch.setitem(sys.modules, "openai_harmony", MODULE)
     elif not REAL:
         pytest.skip("no vocabulary on disk")
     else:
@@ -100,16 +36,6 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any
 
     parser.encode = lambda text: fake.encode(text, allowed_special="all")  # type: ignore[attr-defined]
     return parser
-
-
-def said(channel: str, text: str, end: str = "<|end|>", to: str = "") -> str:
-    to = f" to={to}" if to else ""
-    return f"<|start|>assistant<|channel|>{channel}{to}<|message|>{text}{end}"
-
-
-def answer(*messages: str) -> str:
-    """The first message's start is in the prompt."""
-    return "".join(messages).removeprefix("<|start|>assistant")
 
 
 CALL = said("commentary", '{"id": 7}', "<|call|>", "functions.lookup")
@@ -174,6 +100,10 @@ def test_tokens_that_are_no_harmony_are_content(make: Callable[..., HarmonyParse
     out = parser.feed(ids) + parser.finish()
     assert parser.broken
     assert out == [Content("axyz")]
+    # A character of several tokens is whole, one that is cut off is not lost without a trace.
+    parser = make()
+    ids = make.encode(answer(said("final", "a")) + "𓀀𓁐")  # type: ignore[attr-defined]
+    assert joined(parser.feed(ids) + parser.finish()).content == "a𓀀𓁐"
 
 
 def test_without_the_vocabulary_there_is_one_clear_error(
@@ -233,3 +163,28 @@ def test_prompts():
     plain = encodings.load().decode(encodings.prompt_ids(messages[:2]))
     assert "commentary" not in plain
     assert encodings.stop_ids() == [200002, 200012]
+
+
+@pytest.mark.skipif(not REAL, reason="no vocabulary on disk")
+def test_conversations_that_harmony_has_no_place_for():
+    audio = {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}
+    for message, told in (
+        ({"role": "nobody", "content": "x"}, "nobody"),
+        ({"role": "assistant", "tool_calls": [{"id": "c"}]}, "'function' is missing"),
+        (audio, "no audio"),
+    ):
+        with pytest.raises(GatewayError) as caught:
+            encodings.prompt_ids([message])
+        assert (caught.value.status, caught.value.code) == (400, "harmony_build_failed")
+        assert told in caught.value.message
+    with pytest.raises(GatewayError, match="'name' is missing"):
+        encodings.prompt_ids([], [{"type": "function", "function": {}}])
+
+
+@pytest.mark.skipif(not REAL, reason="no vocabulary on disk")
+def test_a_prompt_without_the_beginning_of_the_answer():
+    talk = [{"role": "user", "content": "hi"}]
+    whole = encodings.prompt_ids(talk, date="2025-01-02")
+    closed = encodings.prompt_ids(talk, date="2025-01-02", open_answer=False)
+    assert encodings.load().decode(whole[len(closed) :]) == "<|start|>assistant"
+    assert whole[: len(closed)] == closed

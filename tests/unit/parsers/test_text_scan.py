@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smg._speedups.text_scan import MAX_DEPTH, JsonScanner, Markers, go_on, skip_run
+from smg._speedups.text_scan import (
+    MAX_DEPTH,
+    Characters,
+    JsonScanner,
+    Markers,
+    behind,
+    go_on,
+    skip_run,
+)
 from smg.parsers import Steps
 from tests.unit.parsers import plain
 
@@ -167,6 +176,24 @@ def test_runs():
     assert skip_run("  ", 1, " ") == 2
     assert skip_run("xx", 0, "") == 0
     assert skip_run("ää😀b", 0, "ä😀") == 3
+
+
+@given(st.text("ab<é😀\n"), st.text("ab<é😀\n", min_size=1), st.integers(0, 3))
+def test_runs_of_a_set_end_where_the_pattern_does(text: str, known: str, start: int):
+    start = min(start, len(text))
+    for characters, pattern in (
+        (Characters(of=known), f"[{re.escape(known)}]*"),
+        (Characters(but=known), f"[^{re.escape(known)}]*"),
+    ):
+        found = re.compile(pattern).match(text, start)
+        assert found is not None
+        assert characters.end(text, start) == found.end()
+
+
+@given(st.text("aé😀", max_size=5), st.integers(0, 5), st.text("aé😀", max_size=5))
+def test_what_is_left_and_more(text: str, at: int, more: str):
+    at = min(at, len(text))
+    assert behind(text, at, more) == text[at:] + more
 
 
 def test_a_generator_goes_on_and_gives_what_it_returns():

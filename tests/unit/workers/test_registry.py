@@ -185,3 +185,17 @@ def test_a_look_up_does_not_look_at_the_fleet(monkeypatch: pytest.MonkeyPatch) -
 def test_groups_are_objects_with_prepared_tuples() -> None:
     group = ModelGroup("m")
     assert group.workers is group.available or group.workers == group.available == ()
+
+
+def test_who_watches_availability_is_told_without_an_event() -> None:
+    """A breaker or a load report changes it, too."""
+    registry = WorkerRegistry()
+    worker = make(1, "a")
+    registry.add(worker)
+    seen: list[tuple[Worker, ...]] = []
+    registry.watch_availability(lambda: seen.append(registry.group("a").available))  # type: ignore[union-attr]
+    registry.set_status(worker, WorkerStatus.READY)
+    worker.overloaded = True
+    registry.availability_changed(worker)
+    registry.availability_changed(make(2, "a"))  # nobody's
+    assert seen == [(worker,), ()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from smg.backends.http.pd.dual import DualRelay
 from smg.backends.http.pd.lanes import PairLane
 from smg.backends.http.pd.sequential import SequentialRelay
 from smg.backends.http.pd.series import PairBackendSeries, PairSeries
+from smg.backends.http.pd.slots import PrefillSlots
+from smg.backends.http.pd.slotted import slotted
 from smg.core.deadlines import DeadlineQueue, Ticker
 from smg.core.errors import GatewayError
 from smg.protocols import CHECKERS, generate
@@ -60,6 +63,13 @@ class PairBackend(RelayContext):
             self.series = PairBackendSeries(metrics)
         self._needs_model = settings.needs_model
         self._warned: WeakKeyDictionary[Worker, set[str]] = WeakKeyDictionary()
+        #: of the prefill workers; None: they have no limit
+        self.slots: PrefillSlots | None = None
+        if settings.prefill_slots is not None:
+            call_soon = asyncio.get_running_loop().call_soon
+            self.slots = PrefillSlots(
+                settings.prefill_slots, self.registry, ticker, call_soon, metrics
+            )
         #: decode legs whose clients left (`KeptLeg`)
         self.kept = DeadlineQueue(ticker, KEPT_SECS, lambda leg: leg.close())
         #: prefill legs whose requests are over
@@ -117,6 +127,8 @@ class PairBackend(RelayContext):
         label = "rerank" if endpoint == "v1_rerank" else endpoint
         dual: type[Any] = DualRelay
         sequential: type[Any] = SequentialRelay
+        if self.slots is not None:
+            dual, sequential = slotted(dual), slotted(sequential)
         metered = (_metered(dual), _metered(sequential))
         if wrap is not None:
             dual, sequential = wrap(dual), wrap(sequential)

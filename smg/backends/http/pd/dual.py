@@ -93,7 +93,7 @@ class DualRelay(PairRelay):
             if not self._is_collected(head):
                 conn.pause()
             return
-        super().upstream_head(conn, head)
+        PairRelay.upstream_head(self, conn, head)
         if self._merges and 200 <= head.status < 300:
             self._merge_stream(conn)
 
@@ -134,6 +134,7 @@ class DualRelay(PairRelay):
                 pieces = logprobs.merged(pieces, logprobs.of_prompt(leg.body))
             self._ready = head
             self._status = head.status
+            self._sse = head.event_stream  # whoever counts events looks there
             self.upstream_done(pieces)
         elif conn is not None:
             self.upstream_head(conn, head)

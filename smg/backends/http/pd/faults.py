@@ -1,17 +1,21 @@
 """What a client is told when a leg fails: which one it was, and what its worker said.
 
-Codes: routing-reliability 23.1 and 23.3, http-api 4.1.
+Codes: routing-reliability 23.1 and 23.3, http-api 4.1; `rate_limited` is ours.
 """
 
 from __future__ import annotations
 
+from math import ceil
+
 import orjson
 
 from smg.core.errors import UpstreamError, UpstreamTimeout
+from smg.reliability.retry_after import NEVER
 
 _WORDS = {
     400: "bad_request",
     404: "not_found",
+    429: "rate_limited",
     500: "internal_error",
     502: "bad_gateway",
     503: "unavailable",
@@ -35,8 +39,10 @@ def late(leg: str) -> UpstreamTimeout:
     return UpstreamTimeout(f"The {leg} worker did not answer in time.", code=code)
 
 
-def refused(leg: str, status: int, body: bytes | None) -> UpstreamError:
-    """A worker's error answer; `body` None if it could not be read."""
+def refused(leg: str, status: int, body: bytes | None, asked: float = 0.0) -> UpstreamError:
+    """A worker's error answer; `body` None if it could not be read. `asked` is its `Retry-After` in
+    seconds, 0 without one: the client had better know.
+    """
     word = _WORDS.get(status)
     if body is None:
         code, text = f"{leg}_read_failed", "its message could not be read"
@@ -44,12 +50,13 @@ def refused(leg: str, status: int, body: bytes | None) -> UpstreamError:
         code, text = f"{leg}_{word or 'error'}", message_of(body)
     if leg == "prefill":
         text = f"Prefill server error ({status}): {text}"
-    return UpstreamError(text, status=status if word else 500, code=code)
+    after = ceil(asked) if 0 < asked < NEVER else None
+    return UpstreamError(text, status=status if word else 500, code=code, retry_after=after)
 
 
-def prefill_refused(status: int, body: bytes | None) -> UpstreamError:
+def prefill_refused(status: int, body: bytes | None, asked: float = 0.0) -> UpstreamError:
     """The same of a vLLM prefill: its own status, one code."""
-    error = refused("prefill", status, body)
+    error = refused("prefill", status, body, asked)
     error.status, error.code = status, "prefill_upstream_error"
     return error
 

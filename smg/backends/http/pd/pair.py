@@ -35,9 +35,14 @@ if TYPE_CHECKING:
 
 
 class PairRelay(Relay):
-    """See the module. Subclasses say in `_begin` when which leg is sent what."""
+    """See the module. Subclasses say in `_begin` when which leg is sent what.
+
+    Where a method is a C function, its base is called by name: there is no `super()` in those.
+    """
 
     backend: PairBackend
+    #: what a prefill leg is
+    leg_type = PrefillLeg
 
     def __init__(
         self, backend: PairBackend, exchange: Exchange, body: CheckedBody, endpoint: str, path: str
@@ -53,6 +58,7 @@ class PairRelay(Relay):
         self._drains = False  # the prefill leg's rest is worth reading
         self._error: list[bytes] | None = None  # pieces of decode's error answer
         self._error_room = 0
+        self._asked = 0.0  # seconds: the `Retry-After` of the worker that refused last
         self._kept: KeptLeg | None = None
 
     # -- choosing ---------------------------------------------------------------------------------
@@ -67,11 +73,11 @@ class PairRelay(Relay):
         """Let the policies choose: prefill, then decode among `workers`."""
         assert isinstance(lane, PairLane)
         self._pairs = lane.pairs
-        leg = PrefillLeg(self) if self._wants_prefill() else None
+        leg = self.leg_type(self) if self._wants_prefill() else None
         taken = False
         try:
             if leg is None or (workers and leg.take(lane.prefill, self._prefills(lane))):
-                taken = bool(super()._take(lane, workers))
+                taken = bool(Relay._take(self, lane, workers))
         finally:
             self._prompt = None
             if not taken and leg is not None:
@@ -145,7 +151,8 @@ class PairRelay(Relay):
         self.conn = conn
         self._sent = True
         assert self._worker is not None
-        conn.send(self, *self._request(self._worker))
+        head, body = self._request(self._worker)
+        conn.send(self, head, body)
         self._dispatched = perf_counter()
         if self.backend.first_byte.seconds:
             self.backend.first_byte.add(self)
@@ -167,13 +174,13 @@ class PairRelay(Relay):
     def prefill_done(self, leg: PrefillLeg) -> None:
         """The answer is complete; after a refusal it is what the client is told."""
         if not leg.answered:
-            self._fail(self._prefill_error(leg.status, leg.body))
+            self._fail(self._prefill_error(leg.status, leg.body, self._asked))
             return
         if self._pairs is not None:
             self._pairs.prefill_duration.observe(perf_counter() - leg.sent_at)
 
-    def _prefill_error(self, status: int, body: bytes | None) -> UpstreamError:
-        return refused("prefill", status, body)
+    def _prefill_error(self, status: int, body: bytes | None, asked: float) -> UpstreamError:
+        return refused("prefill", status, body, asked)
 
     def prefill_failed(self, leg: PrefillLeg, error: UpstreamError) -> None:
         """Decode would wait for a KV cache that never comes: it is closed at once."""
@@ -198,8 +205,8 @@ class PairRelay(Relay):
         """An error answer: another pair, or its message for the client (`prefill_done`)."""
         self._tell_breaker(NOTHING)
         self._close_decode()
-        asked = self._asked_to_wait(head.headers)
-        self._blamed(leg.worker, head.status, "", asked)
+        self._asked = self._asked_to_wait(head.headers)
+        self._blamed(leg.worker, head.status, "", self._asked)
 
     def _blamed(self, worker: Worker, status: int, code: str, asked: float = 0.0) -> bool:
         """Whether there is another attempt after one that a prefill worker failed."""
@@ -259,7 +266,7 @@ class PairRelay(Relay):
             return
         if self._pairs is not None:
             self._pairs.ttft.observe(perf_counter() - self._began_at)
-        super().upstream_head(conn, head)
+        Relay.upstream_head(self, conn, head)
         self._decode_raw = b""
 
     def _decode_refused(self, conn: UpstreamConnection, head: ReplyHead) -> None:
@@ -268,7 +275,8 @@ class PairRelay(Relay):
         status = head.status
         evidence = NOTHING if self._breaker is None else self._breaker.judge(status)
         self.conn = None
-        if self._try_again(status, "", self._asked_to_wait(head.headers), evidence):
+        self._asked = self._asked_to_wait(head.headers)
+        if self._try_again(status, "", self._asked, evidence):
             conn.drop()
             return
         self._tell_breaker(evidence)
@@ -297,7 +305,7 @@ class PairRelay(Relay):
         if self._error is not None:
             self.conn = None
             self._error_piece(tail)
-            self._fail(refused("decode", self._status, b"".join(self._error)))
+            self._fail(refused("decode", self._status, b"".join(self._error), self._asked))
             return
         self._drains = True
         super().upstream_done(tail)
@@ -306,7 +314,7 @@ class PairRelay(Relay):
         """Decode failed."""
         if self._error is not None:
             self.conn = None
-            self._fail(refused("decode", self._status, None))
+            self._fail(refused("decode", self._status, None, self._asked))
         else:
             super().upstream_failed(error, reused=reused)
 
@@ -378,10 +386,10 @@ class PairRelay(Relay):
 
     def _leave_worker(self, evidence: int) -> None:
         self._part_leg()
-        super()._leave_worker(evidence)
+        Relay._leave_worker(self, evidence)
 
     def _end(self, evidence: int) -> None:
         if not self._over and self._opening is not None:
             self._opening.owner = None
             self._opening = None
-        super()._end(evidence)
+        Relay._end(self, evidence)

@@ -104,8 +104,8 @@ class SequentialRelay(PairRelay):
         if not self._blamed(leg.worker, error.status, str(error.code)):
             self._fail(error)
 
-    def _prefill_error(self, status: int, body: bytes | None) -> UpstreamError:
-        return faults.prefill_refused(status, body)
+    def _prefill_error(self, status: int, body: bytes | None, asked: float) -> UpstreamError:
+        return faults.prefill_refused(status, body, asked)
 
     # -- decode -----------------------------------------------------------------------------------
 

@@ -1,0 +1,3 @@
+def json_line(
+    stamp: bytes, milliseconds: int, middle: bytes, request_id: bytes, status: int, latency: int
+) -> str | None: ...

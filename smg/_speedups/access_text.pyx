@@ -1,0 +1,63 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Writes a line of the access log in one buffer; joining and formatting str took three times as long.
+
+What stands in it is said by `smg.observability.access_lines`; here is only the copying.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memcpy
+
+
+cdef inline char* put(char* at, const char* data, Py_ssize_t size) noexcept:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef inline char* put_number(char* at, unsigned long long number) noexcept:
+    cdef char digits[24]
+    cdef int begin = 24
+    while True:
+        begin -= 1
+        digits[begin] = <char>(c'0' + number % 10)
+        number //= 10
+        if number == 0:
+            return put(at, &digits[begin], 24 - begin)
+
+
+cdef inline bint is_plain(bytes value) noexcept:
+    """Whether JSON writes `value` as it is."""
+    cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(value)
+    cdef Py_ssize_t index
+    for index in range(PyBytes_GET_SIZE(value)):
+        if at[index] < 0x20 or at[index] > 0x7E or at[index] == c'"' or at[index] == c'\\':
+            return False
+    return True
+
+
+cpdef str json_line(bytes stamp, int milliseconds, bytes middle, bytes request_id, long status, long long latency):
+    """The line without its newline; None when `request_id` cannot stand in JSON as it is.
+
+    `stamp`: the time up to its milliseconds (0 to 999). `middle`: what is between the time and the id, in UTF-8.
+    `status` 0: the line of a request that came. Neither it nor `latency` (microseconds) may be negative.
+    """
+    if not is_plain(request_id):
+        return None
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(stamp) + PyBytes_GET_SIZE(middle) + PyBytes_GET_SIZE(request_id)
+    # 14 + 4 + 16 + 15 + 11 bytes of text, two numbers of at most 20 digits, a brace
+    cdef bytes buffer = PyBytes_FromStringAndSize(NULL, size + 101)
+    cdef char* begin = PyBytes_AS_STRING(buffer)
+    cdef char* at = put(begin, '{"timestamp":"', 14)
+    at = put(at, PyBytes_AS_STRING(stamp), PyBytes_GET_SIZE(stamp))
+    at[0] = <char>(c'0' + milliseconds // 100)
+    at[1] = <char>(c'0' + milliseconds // 10 % 10)
+    at[2] = <char>(c'0' + milliseconds % 10)
+    at[3] = c'Z'
+    at = put(at + 4, PyBytes_AS_STRING(middle), PyBytes_GET_SIZE(middle))
+    at = put(at, PyBytes_AS_STRING(request_id), PyBytes_GET_SIZE(request_id))
+    at = put(at, '","module":"smg"', 16)
+    if status != 0:
+        at = put_number(put(at, ',"status_code":', 15), status)
+        at = put_number(put(at, ',"latency":', 11), latency)
+    at[0] = c'}'
+    return PyUnicode_DecodeUTF8(begin, at + 1 - begin, NULL)

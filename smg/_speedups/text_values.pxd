@@ -1,0 +1,6 @@
+# What the parsers call without going through Python.
+
+cpdef str plain_value(str raw, bint pythons)
+cpdef str quoted(str raw)
+cpdef str escaped(str raw)
+cpdef bint has_long_number(str text) noexcept

@@ -1,0 +1,191 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""From the text of a parameter to JSON, where that is plain: words, usual numbers, and text that is neither.
+
+A model's arguments are mostly short, and `int`, `float` and a regular expression take longer to refuse a date than
+to read a number. Whatever is unusual (JSON, numbers that Python would write in another way) makes the result None:
+then `parsers/coercion.py` decides. What is decided here is decided there in the same way; a test compares them.
+"""
+
+from cpython.unicode cimport (
+    PyUnicode_DATA,
+    PyUnicode_GET_LENGTH,
+    PyUnicode_KIND,
+    PyUnicode_READ,
+    PyUnicode_Substring,
+)
+
+from json.encoder import encode_basestring
+
+cdef extern from "Python.h":
+    bint Py_UNICODE_ISSPACE(Py_UCS4 character) noexcept
+
+cdef enum:
+    WORD = 5        # characters of the longest word
+    DIGITS = 15     # as many a float holds exactly
+    SMALL = 18      # digits of integers that fit into 64 bits whatever they are
+
+    # what text is, if it is not unusual
+    NO_NUMBER = 0
+    PLAIN = 1
+    ODD = 2
+
+cdef dict WORDS = {
+    "true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null"
+}
+cdef dict LITERALS = {"true": "true", "false": "false", "null": "null"}
+
+
+cpdef str plain_value(str raw, bint pythons):
+    """The JSON text of a word, a number or plain text; None if that takes a closer look. `pythons`: words are also as
+    Python writes them, and white space around them is what Python takes for it.
+    """
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(raw)
+    cdef int kind = PyUnicode_KIND(raw)
+    cdef void* data = PyUnicode_DATA(raw)
+    cdef Py_ssize_t begin = 0
+    cdef Py_ssize_t end = length
+    cdef Py_UCS4 first
+    cdef int number
+    cdef str word
+    while begin < end and is_space(PyUnicode_READ(kind, data, begin), pythons):
+        begin += 1
+    while end > begin and is_space(PyUnicode_READ(kind, data, end - 1), pythons):
+        end -= 1
+    if begin < end:
+        first = PyUnicode_READ(kind, data, begin)
+        if first == c"{" or first == c"[" or first == c'"':
+            return None
+        if c"0" <= first <= c"9" or first == c"-" or first == c"+" or first == c".":
+            number = is_number(kind, data, begin, end)
+            if number == ODD:
+                return None
+            if number == PLAIN:
+                return PyUnicode_Substring(raw, begin, end)
+        elif end - begin <= WORD:
+            word = (WORDS if pythons else LITERALS).get(PyUnicode_Substring(raw, begin, end))
+            if word is not None:
+                return word
+    # Whether white space around text belongs to it is for the format to say.
+    return quoted(raw) if end - begin == length else None
+
+
+cpdef str quoted(str raw):
+    """`raw` as a JSON string."""
+    if is_clean(raw):
+        return f'"{raw}"'
+    return encode_basestring(raw)
+
+
+cpdef str escaped(str raw):
+    """The inside of `quoted`."""
+    cdef str text
+    if is_clean(raw):
+        return raw
+    text = encode_basestring(raw)
+    return text[1:len(text) - 1]
+
+
+cdef bint is_clean(str raw) noexcept:
+    """Whether nothing in it has to be escaped."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(raw)
+    cdef int kind = PyUnicode_KIND(raw)
+    cdef void* data = PyUnicode_DATA(raw)
+    cdef Py_ssize_t at
+    cdef Py_UCS4 character
+    for at in range(length):
+        character = PyUnicode_READ(kind, data, at)
+        if character < 0x20 or character == c'"' or character == c"\\":
+            return False
+    return True
+
+
+cpdef bint has_long_number(str text) noexcept:
+    """Whether there are so many digits in a row that 64 bits may not hold them."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_ssize_t at
+    cdef int digits = 0
+    for at in range(length):
+        if is_digit(PyUnicode_READ(kind, data, at)):
+            digits += 1
+            if digits > SMALL:
+                return True
+        else:
+            digits = 0
+    return False
+
+
+cdef inline bint is_space(Py_UCS4 character, bint pythons) noexcept:
+    if character > 32:
+        return pythons and character > 127 and Py_UNICODE_ISSPACE(character)
+    return character == 32 or character == 10 or character == 9 or character == 13 or (
+        pythons and Py_UNICODE_ISSPACE(character)
+    )
+
+
+cdef int is_number(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """NO_NUMBER: neither JSON nor `float` read it. PLAIN: it is what Python would write too. ODD: another one."""
+    cdef Py_ssize_t whole, fraction
+    cdef Py_UCS4 sign = PyUnicode_READ(kind, data, at)
+    cdef Py_ssize_t begin
+    if sign == c"-" or sign == c"+":
+        at += 1
+    begin = at
+    at = digits_end(kind, data, at, end)
+    whole = at - begin
+    if at == end:
+        if whole == 0:
+            return NO_NUMBER
+        if sign == c"+" or whole > SMALL or PyUnicode_READ(kind, data, begin) == c"0" and (whole > 1 or sign == c"-"):
+            return ODD
+        return PLAIN
+    fraction = -1
+    if PyUnicode_READ(kind, data, at) == c".":
+        begin = at + 1
+        at = digits_end(kind, data, begin, end)
+        fraction = at - begin
+        if whole + fraction == 0:
+            return NO_NUMBER
+        if at == end:
+            return PLAIN if is_short(kind, data, begin - 1 - whole, whole, fraction, sign) else ODD
+    elif whole == 0:
+        return NO_NUMBER
+    return ODD if is_exponent(kind, data, at, end) else NO_NUMBER
+
+
+cdef bint is_short(int kind, void* data, Py_ssize_t at, Py_ssize_t whole, Py_ssize_t fraction, Py_UCS4 sign) noexcept:
+    """Whether Python writes a number with these digits around its point, from `at` on, in the same way: neither digits
+    that a float cannot hold, nor zeros that say nothing, nor so small that there would be an exponent.
+    """
+    if sign == c"+" or whole == 0 or fraction <= 0 or whole + fraction > DIGITS:
+        return False
+    if fraction > 1 and PyUnicode_READ(kind, data, at + whole + fraction) == c"0":
+        return False
+    if PyUnicode_READ(kind, data, at) != c"0":
+        return True
+    return whole == 1 and (fraction == 1 or PyUnicode_READ(kind, data, at + 2) != c"0")
+
+
+cdef bint is_exponent(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """Whether an exponent stands there, and nothing else."""
+    cdef Py_UCS4 character = PyUnicode_READ(kind, data, at)
+    if character != c"e" and character != c"E":
+        return False
+    at += 1
+    if at < end:
+        character = PyUnicode_READ(kind, data, at)
+        if character == c"+" or character == c"-":
+            at += 1
+    return at < end and digits_end(kind, data, at, end) == end
+
+
+cdef Py_ssize_t digits_end(int kind, void* data, Py_ssize_t at, Py_ssize_t end) noexcept:
+    """The place behind the digits that stand from `at` on."""
+    while at < end and is_digit(PyUnicode_READ(kind, data, at)):
+        at += 1
+    return at
+
+
+cdef inline bint is_digit(Py_UCS4 character) noexcept:
+    return c"0" <= character <= c"9"

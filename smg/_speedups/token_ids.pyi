@@ -1,0 +1,3 @@
+from array import array
+
+def as_json(ids: array[int]) -> bytes: ...

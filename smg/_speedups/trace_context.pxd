@@ -1,0 +1,15 @@
+# What other compiled modules may call without going through Python.
+from libc.stdint cimport uint64_t
+
+
+cdef class TraceIds:
+    cdef uint64_t _a, _b, _c, _d, _bound
+    cdef bint _all
+    cdef readonly bint sampled
+
+    cdef uint64_t _next(self) noexcept
+    cpdef bytes traceparent(self)
+
+
+cpdef Py_ssize_t find_traceparent(list headers, Py_ssize_t start) noexcept
+cpdef bint is_unsampled(bytes value) noexcept

@@ -1,0 +1,1 @@
+# Functions only: compiled because every request passes them while traces are on.

@@ -1,0 +1,62 @@
+# C types of cursor.py: every token of an answer passes it.
+cimport cython
+
+from smg._speedups.text_scan cimport Characters, JsonScanner, Markers, SourceScanner, skip_run
+from smg.parsers.deltas cimport Deltas
+
+cdef int _FOUND, _OVER, _MALFORMED
+cdef int _CONTENT, _REASONING, _TO_LIST, _TO_CALL
+
+
+cdef class Cursor(Deltas):
+    cdef readonly str _text
+    cdef readonly Py_ssize_t _at
+    cdef Py_ssize_t _end
+    cdef bint _closed
+    cdef list _held
+    cdef int _outcome
+    cdef str _found
+    cdef Markers _markers
+    cdef JsonScanner _scanner
+    cdef SourceScanner _source
+    cdef bint _raw
+    cdef str _also
+    cdef Characters _characters
+    cdef object _pattern
+    cdef Py_ssize_t _limit
+    cdef list _run
+    cdef tuple _options
+    cdef Py_ssize_t _sink_kind
+    cdef object _sink
+    cdef list _list
+
+    cpdef str take(self, Py_ssize_t count)
+    cdef str _take(self, Py_ssize_t count)
+    cpdef hold(self)
+    cpdef release(self)
+    cpdef str held(self)
+    cpdef drop(self)
+
+    cdef bint _over(self) except -1
+
+    @cython.locals(markers=Markers, at=Py_ssize_t)
+    cdef bint _search(self) except -1
+
+    @cython.locals(scanner=JsonScanner)
+    cdef bint _read_json(self) except -1
+
+    @cython.locals(source=SourceScanner, at=Py_ssize_t)
+    cdef bint _read_source(self) except -1
+
+    @cython.locals(at=Py_ssize_t)
+    cdef bint _skip_space(self) except -1
+
+    @cython.locals(end=Py_ssize_t)
+    cdef bint _read_run(self) except -1
+
+    @cython.locals(option=str, rest=str)
+    cdef bint _look_ahead(self) except -1
+
+    cdef _route(self, object sink)
+    cdef Py_ssize_t _kind_of(self, object function) except -100
+    cdef _put(self, str piece)

@@ -1,0 +1,217 @@
+"""The text that has arrived, how far it has been read, and the loops that read it.
+
+Text is consumed as it arrives; only half a marker stays in the buffer, so the cost is linear.
+Inside a block that may yet turn out to be plain text, what is consumed is also *held*: `release`
+makes it content, `drop` forgets it because the block was what it seemed.
+
+A loop (`_search`, `_read_json`, ...) goes on where it stood and says whether it is through. It
+decides only on what no later text can change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import MethodType
+
+from smg._speedups.text_scan import Characters, JsonScanner, Markers, SourceScanner, skip_run
+from smg.parsers.deltas import Deltas
+
+#: where a primitive puts text: into a list, or as argument of a call
+Sink = Callable[[str], object] | list[str]
+
+#: no marker at all: everything up to the end of the text
+NOTHING = Markers(())
+
+_ANYTHING = re.compile("")
+
+# How a loop ended.
+_FOUND = 0
+_OVER = 1
+_MALFORMED = 2
+
+# Kinds of text as in deltas.py, from 0 on the arguments of a call; and other sinks.
+_CONTENT = -1
+_REASONING = -2
+_TO_LIST = -3
+_TO_CALL = -4
+
+
+class Cursor(Deltas):
+    """A place in text that goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = ""
+        self._at = 0
+        self._end = 0  # the length of _text
+        self._closed = False
+        self._held: list[str] | None = None
+        self._outcome = _FOUND
+        self._found: str | None = None
+        self._markers = NOTHING
+        self._scanner = JsonScanner()
+        self._source: SourceScanner | None = None
+        self._raw = False  # JSON is given on as it is written, not compact
+        self._also = ""
+        self._characters: Characters | None = None  # else:
+        self._pattern = _ANYTHING
+        self._limit = 0
+        self._run: list[str] = []  # what the pattern matched so far
+        self._options: tuple[str, ...] = ()
+        self._sink_kind = _CONTENT
+        self._sink: Callable[[str], object] | None = None
+        self._list: list[str] = []
+
+    # -- consuming --------------------------------------------------------------------------------
+
+    def take(self, count: int) -> str:
+        """Consumes the next `count` characters, which have arrived."""
+        return self._take(count)
+
+    def _take(self, count: int) -> str:
+        piece = self._text[self._at : self._at + count]
+        self._at += count
+        if self._held is not None:
+            self._held.append(piece)
+        return piece
+
+    def hold(self) -> None:
+        """From here on, what is consumed may yet be content."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """What is held is content; nothing is held any more."""
+        if self._held is not None:
+            self.content(self.held())
+
+    def held(self) -> str:
+        """What is held; nothing is held any more."""
+        held = self._held
+        self._held = None
+        return "" if held is None else "".join(held)
+
+    def drop(self) -> None:
+        """What is held was syntax; nothing is held any more."""
+        self._held = None
+
+    # -- the loops --------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        """At the end of what has arrived: whether it is the end of the text."""
+        if self._closed:
+            self._outcome = _OVER
+            return True
+        return False
+
+    def _search(self) -> bool:
+        markers = self._markers
+        at = markers.find(self._text, self._at, self._closed)
+        if at > self._at:
+            self._put(self._take(at - self._at))
+        if at == self._end:
+            return self._over()
+        self._found = markers.standing(self._text, at)
+        return self._found is not None
+
+    def _read_json(self) -> bool:
+        scanner = self._scanner
+        piece = scanner.scan(self._text, self._at, self._closed)
+        if self._raw or self._held is not None:
+            taken = self._take(scanner.reached - self._at)
+            if self._raw:
+                piece = taken
+        else:
+            self._at = scanner.reached
+        if piece:
+            self._put(piece)
+        if scanner.done:
+            return True
+        if scanner.bad:
+            self._outcome = _MALFORMED
+            return True
+        return self._over()
+
+    def _read_source(self) -> bool:
+        source = self._source
+        assert source is not None
+        at = source.scan(self._text, self._at)
+        if at > self._at:
+            self._run.append(self._take(at - self._at))
+        if source.done:
+            return True
+        if source.bad:
+            self._outcome = _MALFORMED
+            return True
+        return self._over()
+
+    def _skip_space(self) -> bool:
+        at = skip_run(self._text, self._at, self._also)
+        if at > self._at:
+            self._take(at - self._at)
+        return at < self._end or self._over()
+
+    def _read_run(self) -> bool:
+        if self._characters is not None:
+            end = self._characters.end(self._text, self._at)
+        else:
+            match = self._pattern.match(self._text, self._at)
+            assert match is not None  # such patterns match the empty string
+            end = match.end()
+        if end > self._at:
+            piece = self._take(min(end - self._at, self._limit + 1))
+            self._limit -= len(piece)
+            self._run.append(piece)
+            if self._limit < 0:
+                self._outcome = _MALFORMED
+                return True
+        return self._at < self._end or self._over()
+
+    def _look_ahead(self) -> bool:
+        for option in self._options:
+            if self._text.startswith(option, self._at):
+                self._found = option
+                return True
+        self._found = None
+        if self._closed:
+            return True
+        rest = self._text[self._at :]
+        for option in self._options:  # noqa: SIM110  (`all` would make a generator)
+            if option.startswith(rest):
+                return False
+        return True
+
+    # -- where text goes --------------------------------------------------------------------------
+
+    def _route(self, sink: Sink) -> None:
+        """Where `_put` puts text. Methods of ours are told apart once, not called per piece."""
+        if isinstance(sink, list):
+            self._sink_kind = _TO_LIST
+            self._list = sink
+            return
+        self._sink = sink
+        if isinstance(sink, MethodType) and sink.__self__ is self:
+            self._sink_kind = self._kind_of(sink.__func__)
+        else:
+            self._sink_kind = _TO_CALL
+
+    def _kind_of(self, function: object) -> int:
+        if function is _content:
+            return _CONTENT
+        if function is _reasoning:
+            return _REASONING
+        return _TO_CALL
+
+    def _put(self, piece: str) -> None:
+        kind = self._sink_kind
+        if kind >= _REASONING:
+            self._give(kind, piece)
+        elif kind == _TO_LIST:
+            self._list.append(piece)
+        elif kind == _TO_CALL and self._sink is not None:
+            self._sink(piece)
+
+
+_content = Deltas.__dict__["content"]
+_reasoning = Deltas.__dict__["reasoning"]

@@ -45,6 +45,7 @@ cdef class Placement:
     cdef void survey(self) noexcept
     cdef uint32_t idlest(self) noexcept
     cdef int64_t best_holder(self, uint32_t node, double limit) noexcept
+    cdef int64_t too_far_behind(self, int steps, int64_t holder, int64_t* kept) noexcept
     cdef bint overloaded(self, double load) noexcept
     cdef int64_t near_the_least(self, int steps, int64_t* kept) noexcept
     cdef int64_t cheapest(self, int steps, int deepest, int64_t holder, int64_t* kept) noexcept

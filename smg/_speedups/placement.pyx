@@ -7,7 +7,8 @@ worker that was chosen. Rules: routing-reliability 5.2 and 30 (9, 10, 11, 41-43)
 Three kinds of prompt are told apart:
 
 - **continuation**: the prompt extends the end of a stored one, or repeats it (the next turn of a chat). It follows
-  its prefix until the holder is overloaded by the operator's thresholds.
+  its prefix until the holder is overloaded by the operator's thresholds, or so far behind (`too_far_behind`) that
+  reading all of it elsewhere pays.
 - **branch**: it leaves a stored prompt in the middle (a new chat under a shared system prompt). Part of it is
   cached, but other chats share that part: if all followed it, one worker would serve everybody. Here the queue in
   front of the holder is weighed against reading the shared part again elsewhere (`cheapest`).
@@ -44,13 +45,17 @@ cdef double IN_FLIGHT = 0.7
 cdef double WINDOW = 1
 # In larger fleets than this the search for a free worker goes round and ends at the first that has nothing to do.
 cdef uint32_t EXACT = 256
-# Reading a shared prefix on one more worker costs its length now, and four times that in prompts which the copy
+# Reading a shared prefix on one more worker costs its length now, and six times that in prompts which the copy
 # drives out of that worker's cache.
-cdef double DISPLACEMENT = 4
+cdef double DISPLACEMENT = 6
 # No displacement is charged where there is room: on workers with little traffic compared with the holder. Full price
-# is asked of those that had at least two thirds as many of the recent picks (the last four per worker, decaying).
-cdef double FULL_PRICE_SHARE = 0.65
-cdef double RECENT_PICKS = 4
+# is asked of those that had at least two fifths as many of the recent picks (the last two per worker, decaying).
+cdef double FULL_PRICE_SHARE = 0.4
+cdef double RECENT_PICKS = 2
+# A conversation that moves is read anew and takes as much room again: it must save that many times its length. Nobody
+# else shares it, so what it leaves behind makes room; hence less than DISPLACEMENT. Workers with more conversations
+# than their cache holds have long queues: moving one is what helps them.
+cdef double MOVING = 1
 # Whoever takes a shared prefix to another worker reads it for all who come after. While at most half as many requests
 # are under way as there are workers, the next one comes soon enough, so one with a short rest of its own (at most the
 # mean of such requests) does it, and others only when staying would cost so many times as much.
@@ -333,9 +338,15 @@ cdef class Placement:
         continuation = k == steps - 1 and (tree.input_exhausted or (
             not tree.mid_edge and tree.child_count(tree.path[k].node) == 0))
         self.branch = C_HIT
-        if continuation and load <= self.balance_abs:  # the overload test needs no survey below that
-            self.note(tree.input_units - units)
-            return holder
+        if continuation:
+            kept = units
+            chosen = self.too_far_behind(steps, holder, &kept)
+            if chosen >= 0:
+                self.branch = C_SPILL
+                return self.place(tree.input_units - kept, chosen)
+            if load <= self.balance_abs:  # the overload test needs no survey below that
+                self.note(tree.input_units - units)
+                return holder
         self.survey()
         if continuation:
             if not self.overloaded(load):
@@ -351,6 +362,20 @@ cdef class Placement:
             return self.place(tree.input_units - self.held_by(steps, chosen), chosen)
         self.ratio = <double> kept / tree.input_units
         return self.place(tree.input_units - kept, chosen)
+
+    cdef int64_t too_far_behind(self, int steps, int64_t holder, int64_t* kept) noexcept:
+        """Who answers a conversation sooner than its `holder` although it reads all of it anew; -1: nobody. `kept` is
+        what `holder` has of it, then what the other has."""
+        cdef double saved = self.queue_of(holder) - kept[0] - MOVING * self.tree.input_units
+        cdef uint32_t other
+        if saved <= 0:
+            return -1
+        self.survey()
+        other = self.idlest()
+        if self.queue_of(other) >= saved:
+            return -1
+        kept[0] = self.held_by(steps, other)
+        return other
 
     cdef bint overloaded(self, double load) noexcept:
         cdef double mean = self.total / self.count

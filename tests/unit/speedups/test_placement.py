@@ -124,9 +124,30 @@ def test_an_overloaded_holder_is_left() -> None:
     assert world.why == "spill"
     assert world.tree.match("prompt")[-1][1] == [0, 1]
     world = World(3)
-    world.route("prompt")
+    prompt = "prompt" * 50
+    for _ in range(300):  # the tree has learnt that requests have next to nothing uncached
+        world.route(prompt)
     world.loads(97, 1, 1)  # mean 33: 97 > 49.5, but not > 97
-    assert world.route("prompt") == 0
+    assert world.route(prompt) == 0
+
+
+@pytest.mark.parametrize(
+    ("waiting", "chosen"),
+    [(700, 0), (900, 1)],  # against 400 held and 400 to be read anew
+)
+def test_a_conversation_leaves_a_holder_that_is_far_behind(waiting: int, chosen: int) -> None:
+    world = World(2)
+    prompt = "p" * 400
+    assert world.route(prompt) == 0
+    assert world.route("w" * waiting, answered=False) == 1
+    world.placement.answered(1, waiting)
+    world.eligible(0)
+    world.route("v" * waiting, answered=False)
+    world.eligible(0, 1)
+    assert world.route(prompt) == chosen
+    assert world.why == ("spill" if chosen else "hit")
+    assert world.placement.uncached == (400 if chosen else 0)
+    assert world.route(prompt) == chosen  # where it is now
 
 
 def test_a_spill_keeps_what_is_cached_near_the_least_load() -> None:

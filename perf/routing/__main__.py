@@ -60,7 +60,12 @@ def parser(kind: Kind = SINGLE) -> argparse.ArgumentParser:
     add("--virtual", action="store_true", help="no processes: policies on a virtual clock")
     add("--policy", type=_contenders, metavar="A,B", help="who competes; see below")
     add("--shapes", type=_shapes(kind), metavar="A,B", default=list(kind.shapes.values()))
-    add("--runs", type=int, default=3, help="runs per shape, each with its own seed (3)")
+    add(
+        "--runs",
+        type=int,
+        default=3,
+        help="runs per shape, each with its own seed (3); some take 5 times as many",
+    )
     add("--seed", type=int, default=1, help="of the first run (1)")
     faster = f"real: model this many times faster ({kind.speed:g})"
     add("--speed", type=float, default=kind.speed, help=faster)
@@ -93,8 +98,8 @@ def new_result(options: argparse.Namespace) -> Result:
     )
 
 
-def seeds(options: argparse.Namespace) -> Iterator[int]:
-    return iter(range(options.seed, options.seed + options.runs))
+def seeds(options: argparse.Namespace, shape: Shape) -> Iterator[int]:
+    return iter(range(options.seed, options.seed + options.runs * shape.runs))
 
 
 def shown(shape: Shape, seed: int, contender: Contender, figures: Figures) -> str:
@@ -109,7 +114,7 @@ def virtual(options: argparse.Namespace, kind: Kind = SINGLE) -> Result:
     result = new_result(options)
     for contender in chosen(options, kind):
         for shape in options.shapes:
-            for seed in seeds(options):
+            for seed in seeds(options, shape):
                 try:
                     records, figures = kind.simulate(
                         shape, contender, seed, keys=not options.no_routing_key
@@ -132,7 +137,7 @@ async def real(options: argparse.Namespace, kind: Kind = SINGLE) -> Result:
     able = chosen(options, kind)
     lags: dict[str, float] = {}
     for shape in options.shapes:
-        for seed in seeds(options):
+        for seed in seeds(options, shape):
             for batch in batches(able, options.together):
                 here = directory / f"{shape.name}-{seed}-{able.index(batch[0])}"
                 here.mkdir()

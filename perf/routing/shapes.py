@@ -40,6 +40,9 @@ class Shape:
     ramp_seconds: float = 2.0  # closed loop: the first sessions begin evenly over this time
     arrivals_per_second: float = 0.0
     burst: int = 1
+    # Runs, for each that `--runs` asks for. More where two runs of one binary differ by far more than
+    # policies do: the median of three would be drawn by lot.
+    runs: int = 1
     # what goes wrong: one worker ends without a word when half of the turns are answered
     lose_worker: bool = False
 
@@ -116,6 +119,7 @@ SHAPES: dict[str, Shape] = {
             arrivals_per_second=3.25,
             burst=3,
             think_seconds=1.0,
+            runs=5,
         ),
     )
 }

@@ -45,9 +45,9 @@ cdef double IN_FLIGHT = 0.7
 cdef double WINDOW = 1
 # In larger fleets than this the search for a free worker goes round and ends at the first that has nothing to do.
 cdef uint32_t EXACT = 256
-# Reading a shared prefix on one more worker costs its length now, and six times that in prompts which the copy
+# Reading a shared prefix on one more worker costs its length now, and eight times that in prompts which the copy
 # drives out of that worker's cache.
-cdef double DISPLACEMENT = 6
+cdef double DISPLACEMENT = 8
 # No displacement is charged where there is room: on workers with little traffic compared with the holder. Full price
 # is asked of those that had at least two fifths as many of the recent picks (the last two per worker, decaying).
 cdef double FULL_PRICE_SHARE = 0.4
@@ -55,7 +55,7 @@ cdef double RECENT_PICKS = 2
 # A conversation that moves is read anew and takes as much room again: it must save that many times its length. Nobody
 # else shares it, so what it leaves behind makes room; hence less than DISPLACEMENT. Workers with more conversations
 # than their cache holds have long queues: moving one is what helps them.
-cdef double MOVING = 1
+cdef double MOVING = 1.3
 # Whoever takes a shared prefix to another worker reads it for all who come after. While at most half as many requests
 # are under way as there are workers, the next one comes soon enough, so one with a short rest of its own (at most the
 # mean of such requests) does it, and others only when staying would cost so many times as much.

@@ -133,7 +133,7 @@ def test_an_overloaded_holder_is_left() -> None:
 
 @pytest.mark.parametrize(
     ("waiting", "chosen"),
-    [(700, 0), (900, 1)],  # against 400 held and 400 to be read anew
+    [(800, 0), (1000, 1)],  # against 400 held and 1.3 times 400 to be read anew
 )
 def test_a_conversation_leaves_a_holder_that_is_far_behind(waiting: int, chosen: int) -> None:
     world = World(2)

@@ -147,7 +147,8 @@ def _check_shape(
         mine = getattr(ours, field) if ours else math.nan
         theirs = getattr(other, field) if other else math.nan
         detail = f"ours {number(mine)} ms, {short(against or 'nobody')} {number(theirs)} ms"
-        yield Verdict(f"{shape}, {section}", ratio(mine, theirs), bound, detail)
+        measured = result.ratio(shape, OURS, against, field)
+        yield Verdict(f"{shape}, {section}", measured, bound, detail)
 
 
 def read_bounds(path: Path = BUDGETS) -> dict[str, dict[str, float]]:

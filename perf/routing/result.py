@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from perf.routing.contenders import REFERENCE_RULE, first_present
 from perf.routing.figures import Figures, middle
 from perf.routing.records import Record
+from perf.stats import median, ratio
 
 OURS = "ours:cache_aware"
 BASES = ("ours:round_robin", "reference:round_robin")
@@ -51,6 +53,16 @@ class Result:
         """Medians over the runs."""
         samples = self.samples.get(shape, {}).get(contender or "")
         return middle(samples) if samples else None
+
+    def ratio(self, shape: str, one: str, other: str | None, name: str) -> float:
+        """Median over the runs of what the figure `name` of `one` is of that of `other`, in the
+        same run. In a run all play the same sessions at the same time, and runs differ by far more
+        than contenders do: medians of each alone would mostly tell which runs were hard.
+        """
+        samples = self.samples.get(shape, {})
+        pairs = zip(samples.get(one, []), samples.get(other or "", []), strict=False)
+        ratios = [ratio(getattr(a, name), getattr(b, name)) for a, b in pairs]
+        return median(ratios) if ratios else math.nan
 
     def base(self, shape: str) -> str | None:
         """Whose round_robin to compare with."""

@@ -40,8 +40,8 @@ class Shape:
     ramp_seconds: float = 2.0  # closed loop: the first sessions begin evenly over this time
     arrivals_per_second: float = 0.0
     burst: int = 1
-    # Runs, for each that `--runs` asks for. More where two runs of one binary differ by far more than
-    # policies do: the median of three would be drawn by lot.
+    # Runs, for each that `--runs` asks for. More where two runs of one binary differ by far more
+    # than policies do: the median of three would be drawn by lot.
     runs: int = 1
     # what goes wrong: one worker ends without a word when half of the turns are answered
     lose_worker: bool = False

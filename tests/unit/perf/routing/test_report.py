@@ -67,6 +67,15 @@ def test_a_bound_must_be_stayed_below() -> None:
     assert missed == ["baseline, p99_of_reference", "one-prompt, p99_of_reference"]
 
 
+def test_runs_are_compared_with_their_like() -> None:
+    result = Result()
+    for ours, theirs in ((100.0, 90.0), (900.0, 1_000.0), (200.0, 210.0)):
+        result.add("baseline", "ours:cache_aware", replace(FIGURES, mean_ms=ours))
+        result.add("baseline", "reference:cache_aware", replace(FIGURES, mean_ms=theirs))
+    measured = {one.name: one.measured for one in report.check(result, report.read_bounds())}
+    assert measured["baseline, mean_of_reference"] == pytest.approx(200 / 210)
+
+
 def test_whoever_is_missing_misses_the_bound() -> None:
     result = Result()
     result.add("baseline", "ours:cache_aware", FIGURES)
@@ -136,7 +145,8 @@ def test_what_cannot_be_read_is_refused(text: str) -> None:
 def test_the_command_line() -> None:
     options = command.parser().parse_args(["--shapes", "baseline,one-prompt", "--virtual"])
     assert [shape.name for shape in options.shapes] == ["baseline", "one-prompt"]
-    assert list(command.seeds(options)) == [1, 2, 3]
+    assert list(command.seeds(options, SHAPES["baseline"])) == [1, 2, 3]
+    assert len(list(command.seeds(options, SHAPES["open-busy"]))) == 15
     assert [one.who for one in command.chosen(options)][:2] == ["ours", "ours"]
     for wrong in (["--shapes", "nonsense"], ["--policy", "nonsense"]):
         with pytest.raises(SystemExit):

@@ -42,7 +42,7 @@ async def cost(options: argparse.Namespace, directory: Path) -> list[list[float]
             as_gateway(name, ("-m", "smg", "launch"), (*_QUIET, *flags))
             for name, flags in GATEWAYS.items()
         ]
-        return await by_turns(programs, gateways, workers, options, directory)
+        return await by_turns(gateways, workers, options, directory)
 
 
 def verdicts(rounds: Sequence[Sequence[float]]) -> bool:
@@ -63,8 +63,8 @@ def verdicts(rounds: Sequence[Sequence[float]]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="perf.layers_cost", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--requests", type=int, default=20_000, help="per gateway and round")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--requests", type=int, default=6_000, help="of a round, by turns of 3,000")
     parser.add_argument("--must-hold", action="store_true", help="exit 1 if the bound is missed")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="perf-"))  # stays when something goes wrong

@@ -180,8 +180,18 @@ class ClosedLoop:
             self.open.append(answer)
 
     async def run(self, timeout: float = 120.0) -> Result:
+        """All `total` requests; the connections are closed then."""
         if not self.open:
             await self.connect()
+        await self.burst(self.total, timeout)
+        self.close()
+        return self.result
+
+    async def burst(self, count: int, timeout: float = 120.0) -> None:
+        """`count` requests, at least one for each connection; these stay open for the next burst.
+        What it comes to is added to `result`.
+        """
+        self.to_send = count
         self.done = asyncio.get_running_loop().create_future()
         begun = time.perf_counter()
         self.busy = len(self.open)
@@ -192,11 +202,13 @@ class ClosedLoop:
             await asyncio.wait_for(self.done, timeout)
         except asyncio.TimeoutError:
             self.result.errors["timeout"] += self.busy
-        self.result.seconds = time.perf_counter() - begun
+        self.result.seconds += time.perf_counter() - begun
+
+    def close(self) -> None:
+        """Closes the connections."""
         for answer in self.open:
             answer.left = IDLE
             answer.transport.close()
-        return self.result
 
     def _finished(self, answer: Answer, reason: str) -> None:
         if self.to_send > 0 and not answer.transport.is_closing():

@@ -3,10 +3,11 @@
 Four gateways before the same two workers take turns with the small request: nothing observed,
 metrics, the access log besides (info, JSON, into a file), traces besides (1 % sampled, to a
 collector in a process of its own). Each step is compared with the one before, round by round, as a
-share of the cost with nothing observed. A round goes there and back (A B C D D C B A), so that a
-machine that slows down meanwhile slows all four alike; it counts until lines are written and spans
-have left. One round says little on a busy machine, hence many short ones; behind the median stands
-how far it can be trusted.
+share of the cost with nothing observed. In a round the four take short turns, there and back (A B C
+D D C B A ...), so that a machine that slows down meanwhile slows all alike; it counts until lines
+are written and spans have left. Every round starts them anew: two processes of one program cost up
+to a tenth apart for as long as they live, by where their memory happens to lie. Behind the median
+stands how far it can be trusted.
 
 `--instructions` counts instructions in user space instead, which do not depend on what else the
 machine does (callgrind; no sockets, so every share is of less than a request and comes out larger;
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -51,13 +52,17 @@ from perf.processes import (
     wait_port,
 )
 from perf.stats import median, percentile
-from perf.workloads import WORKLOADS, measure
+from perf.workloads import WORKLOADS
 
 SCRAPE_BOUND_MS = 5.0
 
 
 #: until the log thread has written and the exporter has sent what the last requests left (seconds)
 DRAIN = 0.7
+#: requests until a gateway that was just started costs what it will
+WARM_UP = 1_000
+#: requests of one turn: long enough that caches are warm for nearly all of it
+TURN = 3_000
 
 
 @dataclass(frozen=True)
@@ -119,38 +124,66 @@ async def cost(options: argparse.Namespace, directory: Path) -> bool:
         await wait_port(programs[-1], collector)
         plan = steps(collector)
         gateways = [as_gateway(step.name, step.words, step.flags) for step in plan]
-        rounds = await by_turns(programs, gateways, workers, options, directory)
+        rounds = await by_turns(gateways, workers, options, directory)
     return verdicts(plan, rounds)
 
 
 async def by_turns(
-    programs: list[Program],
     gateways: Sequence[Gateway],
     workers: Sequence[int],
     options: argparse.Namespace,
     directory: Path,
 ) -> list[list[float]]:
     """CPU microseconds per small request: rounds of one figure per gateway."""
-    workload = replace(WORKLOADS["small"], requests=options.requests)
-    started = [
-        await start_gateway(programs, gateway, list(workers), directory) for gateway in gateways
-    ]
     rounds: list[list[float]] = []
-    for turn in range(options.rounds + 1):
-        found = [0.0] * len(started)
-        for number in (*range(len(started)), *reversed(range(len(started)))):
-            gateway = started[number]
-            meter = cpu.Meter(gateway.program.pid)
-            meter.start()
-            sample = await measure(workload, gateway.port, None)
-            if sample.errors:
-                raise NotReady(f"{gateway.gateway.label}: {sample.errors}")
-            await asyncio.sleep(DRAIN)
-            found[number] += meter.stop() * 1e6 / (2 * options.requests)
-        if turn:  # the first one warms up
-            rounds.append(found)
-            print(f"round {turn}: " + "  ".join(f"{value:.1f}" for value in found), flush=True)
+    for number in range(1, options.rounds + 1):
+        own = directory / f"round{number}"
+        own.mkdir()
+        rounds.append(await one_round(gateways, workers, options, own))
+        line = "  ".join(f"{value:.1f}" for value in rounds[-1])
+        print(f"round {number}: {line}", flush=True)
     return rounds
+
+
+async def one_round(
+    gateways: Sequence[Gateway],
+    workers: Sequence[int],
+    options: argparse.Namespace,
+    directory: Path,
+) -> list[float]:
+    """As `by_turns`, of gateways that are started for it."""
+    workload = WORKLOADS["small"]
+    with running([]) as programs:
+        started = await asyncio.gather(
+            *(start_gateway(programs, one, list(workers), directory) for one in gateways)
+        )
+        loads = [
+            ClosedLoop(
+                HOST,
+                gateway.port,
+                request(chat_body(workload.body), HOST, gateway.port),
+                connections=workload.connections,
+                total=options.requests,
+            )
+            for gateway in started
+        ]
+        for load in loads:
+            await load.connect()
+            await load.burst(WARM_UP)
+        await asyncio.sleep(DRAIN)
+        meters = [cpu.Meter(gateway.program.pid) for gateway in started]
+        for meter in meters:
+            meter.start()
+        for turn in range(options.requests // TURN):
+            for load in loads if turn % 2 == 0 else reversed(loads):
+                await load.burst(TURN)
+        await asyncio.sleep(DRAIN)
+        found = [meter.stop() * 1e6 / options.requests for meter in meters]
+        for load, gateway in zip(loads, started, strict=True):
+            load.close()
+            if load.result.errors:
+                raise NotReady(f"{gateway.gateway.label}: {load.result.describe_errors()}")
+    return found
 
 
 def verdicts(plan: Sequence[Step], rounds: Sequence[Sequence[float]], unit: str = "us") -> bool:
@@ -271,7 +304,7 @@ def main() -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--requests", type=int, default=5_000, help="each way of a round")
+    parser.add_argument("--requests", type=int, default=6_000, help="of a round, by turns of 3,000")
     parser.add_argument("--workers", type=int, default=1000, help="of the gateway that is scraped")
     parser.add_argument("--scrapes", type=int, default=20)
     parser.add_argument("--connections", type=int, default=8, help="while it is scraped")

@@ -6,23 +6,8 @@ What stands in it is said by `smg.observability.access_lines`; here is only the 
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memcpy
 
-
-cdef inline char* put(char* at, const char* data, Py_ssize_t size) noexcept:
-    memcpy(at, data, size)
-    return at + size
-
-
-cdef inline char* put_number(char* at, unsigned long long number) noexcept:
-    cdef char digits[24]
-    cdef int begin = 24
-    while True:
-        begin -= 1
-        digits[begin] = <char>(c'0' + number % 10)
-        number //= 10
-        if number == 0:
-            return put(at, &digits[begin], 24 - begin)
+from smg._speedups.put cimport put, put_bytes, put_number
 
 
 cdef inline bint is_plain(bytes value) noexcept:
@@ -48,13 +33,13 @@ cpdef str json_line(bytes stamp, int milliseconds, bytes middle, bytes request_i
     cdef bytes buffer = PyBytes_FromStringAndSize(NULL, size + 101)
     cdef char* begin = PyBytes_AS_STRING(buffer)
     cdef char* at = put(begin, '{"timestamp":"', 14)
-    at = put(at, PyBytes_AS_STRING(stamp), PyBytes_GET_SIZE(stamp))
+    at = put_bytes(at, stamp)
     at[0] = <char>(c'0' + milliseconds // 100)
     at[1] = <char>(c'0' + milliseconds // 10 % 10)
     at[2] = <char>(c'0' + milliseconds % 10)
     at[3] = c'Z'
-    at = put(at + 4, PyBytes_AS_STRING(middle), PyBytes_GET_SIZE(middle))
-    at = put(at, PyBytes_AS_STRING(request_id), PyBytes_GET_SIZE(request_id))
+    at = put_bytes(at + 4, middle)
+    at = put_bytes(at, request_id)
     at = put(at, '","module":"smg"', 16)
     if status != 0:
         at = put_number(put(at, ',"status_code":', 15), status)

@@ -5,31 +5,12 @@ The rules (which names, whose credential) are `smg.backends.http.headers`; here 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp
+
+from smg._speedups.put cimport put, put_bytes, put_number
 
 cdef bytes PREFIX = b"x-request-id-"
 cdef Py_ssize_t PREFIX_SIZE = 13
-
-
-cdef inline char* put(char* at, const char* data, Py_ssize_t size) noexcept:
-    memcpy(at, data, size)
-    return at + size
-
-
-cdef inline char* put_number(char* at, Py_ssize_t number) noexcept:
-    """Decimal digits of a number from 0 up; `snprintf` takes 800 instructions for that."""
-    cdef char digits[24]
-    cdef int begin = 24
-    while True:
-        begin -= 1
-        digits[begin] = <char>(c'0' + number % 10)
-        number //= 10
-        if number == 0:
-            return put(at, &digits[begin], 24 - begin)
-
-
-cdef inline char* put_bytes(char* at, bytes data) noexcept:
-    return put(at, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
 cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes request_id, bytes authorization,

@@ -87,10 +87,10 @@ async def test_a_turn_that_fails_is_asked_again(fault: str, reason: str, begun: 
     assert failed.errors == 2
     assert failed.reason.startswith(reason)
     assert failed.answered
-    # What the user waited for: the first piece of any attempt.
     pause = 0.1
     assert failed.ended - failed.sent >= 2 * pause
-    assert (failed.ttft < 2 * pause + 0.3) or not begun
+    # What the user waited for: the first piece of any attempt. Pauses came behind it.
+    assert failed.ended - failed.first >= 2 * pause or not begun
     assert not any(record.errors for record in others)
 
 

@@ -1,6 +1,7 @@
 # What the parsers call without going through Python.
 
 cpdef str plain_value(str raw, bint pythons)
+cpdef str compact(str text)
 cpdef str quoted(str raw)
 cpdef str escaped(str raw)
 cpdef bint has_long_number(str text) noexcept

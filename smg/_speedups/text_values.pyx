@@ -1,9 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""From the text of a parameter to JSON, where that is plain: words, usual numbers, and text that is neither.
+"""From the text of a parameter to JSON, where that is plain: words, usual numbers, text that is neither, and JSON
+without escapes.
 
 A model's arguments are mostly short, and `int`, `float` and a regular expression take longer to refuse a date than
-to read a number. Whatever is unusual (JSON, numbers that Python would write in another way) makes the result None:
-then `parsers/coercion.py` decides. What is decided here is decided there in the same way; a test compares them.
+to read a number. Whatever is unusual (numbers that Python would write in another way, keys that come twice) makes the
+result None: then `parsers/coercion.py` decides. What is decided here is decided there in the same way; a test compares
+them.
 """
 
 from cpython.unicode cimport (
@@ -16,13 +18,21 @@ from cpython.unicode cimport (
 
 from json.encoder import encode_basestring
 
+from libc.string cimport memcmp
+
 cdef extern from "Python.h":
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) noexcept
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
+    Py_UCS4 PyUnicode_MAX_CHAR_VALUE(object text) noexcept
+    void PyUnicode_WRITE(int kind, void* data, Py_ssize_t index, Py_UCS4 character) noexcept
 
 cdef enum:
     WORD = 5        # characters of the longest word
     DIGITS = 15     # as many a float holds exactly
     SMALL = 18      # digits of integers that fit into 64 bits whatever they are
+    LEVELS = 32     # of nesting
+    MEMBERS = 32    # of an object, whose keys are compared with each other
+    NO_JSON = -1    # or unusual
 
     # what text is, if it is not unusual
     NO_NUMBER = 0
@@ -67,6 +77,172 @@ cpdef str plain_value(str raw, bint pythons):
                 return word
     # Whether white space around text belongs to it is for the format to say.
     return quoted(raw) if end - begin == length else None
+
+
+# JSON that is read, and how much white space there is between its tokens.
+cdef struct Json:
+    int kind
+    void* data
+    Py_ssize_t end
+    Py_ssize_t white
+
+
+cpdef str compact(str text):
+    """JSON without the white space between its tokens; None if it is no JSON, or if reading it and writing it again
+    might change more than that: escapes, unusual numbers, a key that comes twice. Neither end is white space.
+    """
+    cdef Json json
+    json.kind = PyUnicode_KIND(text)
+    json.data = PyUnicode_DATA(text)
+    json.end = PyUnicode_GET_LENGTH(text)
+    json.white = 0
+    if value_end(&json, 0, 0) != json.end:
+        return None
+    return without_white(text, &json) if json.white else text
+
+
+cdef str without_white(str text, Json* json):
+    """The text without white space outside of strings; there are no escapes in them."""
+    cdef Py_UCS4 character
+    cdef Py_ssize_t at
+    cdef Py_ssize_t place = 0
+    cdef bint in_string = False
+    out = PyUnicode_New(json.end - json.white, PyUnicode_MAX_CHAR_VALUE(text))
+    cdef void* data = PyUnicode_DATA(out)
+    for at in range(json.end):
+        character = PyUnicode_READ(json.kind, json.data, at)
+        if character == c'"':
+            in_string = not in_string
+        elif not in_string and is_space(character, False):
+            continue
+        PyUnicode_WRITE(json.kind, data, place, character)
+        place += 1
+    return out
+
+
+cdef Py_ssize_t value_end(Json* json, Py_ssize_t at, int depth) noexcept:
+    """The place behind the value that stands at a place, or NO_JSON; as of all these."""
+    cdef Py_UCS4 first
+    if at == json.end:
+        return NO_JSON
+    first = PyUnicode_READ(json.kind, json.data, at)
+    if first == c'"':
+        return string_end(json, at)
+    if first == c"{":
+        return NO_JSON if depth == LEVELS else object_end(json, at, depth)
+    if first == c"[":
+        return NO_JSON if depth == LEVELS else array_end(json, at, depth)
+    return scalar_end(json, at)
+
+
+cdef Py_ssize_t object_end(Json* json, Py_ssize_t at, int depth) noexcept:
+    cdef Py_ssize_t keys[MEMBERS]
+    cdef Py_ssize_t ends[MEMBERS]
+    cdef int count = 0
+    cdef int i
+    at = white_end(json, at + 1)
+    if stands(json, at, c"}"):
+        return at + 1
+    while count < MEMBERS and stands(json, at, c'"'):
+        keys[count] = at
+        at = string_end(json, at)
+        if at == NO_JSON:
+            return NO_JSON
+        ends[count] = at
+        for i in range(count):
+            if same(json, keys[i], ends[i], keys[count], at):
+                return NO_JSON
+        count += 1
+        at = white_end(json, at)
+        if not stands(json, at, c":"):
+            return NO_JSON
+        at = value_end(json, white_end(json, at + 1), depth + 1)
+        if at == NO_JSON:
+            return NO_JSON
+        at = white_end(json, at)
+        if stands(json, at, c"}"):
+            return at + 1
+        if not stands(json, at, c","):
+            return NO_JSON
+        at = white_end(json, at + 1)
+    return NO_JSON
+
+
+cdef Py_ssize_t array_end(Json* json, Py_ssize_t at, int depth) noexcept:
+    at = white_end(json, at + 1)
+    if stands(json, at, c"]"):
+        return at + 1
+    while True:
+        at = value_end(json, at, depth + 1)
+        if at == NO_JSON:
+            return NO_JSON
+        at = white_end(json, at)
+        if stands(json, at, c"]"):
+            return at + 1
+        if not stands(json, at, c","):
+            return NO_JSON
+        at = white_end(json, at + 1)
+
+
+cdef Py_ssize_t string_end(Json* json, Py_ssize_t at) noexcept:
+    cdef Py_UCS4 character
+    at += 1
+    while at < json.end:
+        character = PyUnicode_READ(json.kind, json.data, at)
+        if character == c'"':
+            return at + 1
+        if character < 0x20 or character == c"\\" or 0xD800 <= character <= 0xDFFF:  # or half a character
+            return NO_JSON
+        at += 1
+    return NO_JSON
+
+
+cdef Py_ssize_t scalar_end(Json* json, Py_ssize_t begin) noexcept:
+    cdef Py_ssize_t at = begin
+    cdef Py_UCS4 character
+    while at < json.end:
+        character = PyUnicode_READ(json.kind, json.data, at)
+        if character == c"," or character == c"]" or character == c"}" or is_space(character, False):
+            break
+        at += 1
+    if at == begin:
+        return NO_JSON
+    character = PyUnicode_READ(json.kind, json.data, begin)
+    if c"0" <= character <= c"9" or character == c"-":
+        return at if is_number(json.kind, json.data, begin, at) == PLAIN else NO_JSON
+    if spells(json, begin, at, b"true", 4) or spells(json, begin, at, b"false", 5):
+        return at
+    return at if spells(json, begin, at, b"null", 4) else NO_JSON
+
+
+cdef bint spells(Json* json, Py_ssize_t begin, Py_ssize_t end, const char* word, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t i
+    if end - begin != size:
+        return False
+    for i in range(size):
+        if PyUnicode_READ(json.kind, json.data, begin + i) != <Py_UCS4> word[i]:
+            return False
+    return True
+
+
+cdef bint same(Json* json, Py_ssize_t one, Py_ssize_t end, Py_ssize_t other, Py_ssize_t end_of_other) noexcept:
+    """Whether two parts of the text are the same."""
+    cdef char* data = <char*> json.data
+    if end - one != end_of_other - other:
+        return False
+    # A kind is how many bytes a character has.
+    return memcmp(data + one * json.kind, data + other * json.kind, (end - one) * json.kind) == 0
+
+
+cdef inline bint stands(Json* json, Py_ssize_t at, Py_UCS4 character) noexcept:
+    return at < json.end and PyUnicode_READ(json.kind, json.data, at) == character
+
+
+cdef inline Py_ssize_t white_end(Json* json, Py_ssize_t at) noexcept:
+    while at < json.end and is_space(PyUnicode_READ(json.kind, json.data, at), False):
+        at += 1
+        json.white += 1
+    return at
 
 
 cpdef str quoted(str raw):

@@ -1,5 +1,5 @@
 # Compiled because every parameter passes it.
-from smg._speedups.text_values cimport escaped, has_long_number, plain_value, quoted
+from smg._speedups.text_values cimport compact, escaped, has_long_number, plain_value, quoted
 
 cpdef str coerce(str raw, object declared, object infer)
 cpdef str json_or_text(str raw)

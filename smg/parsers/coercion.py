@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from smg._speedups.text_values import escaped, has_long_number, plain_value, quoted
+from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted
 
 __all__ = [
     "coerce",
@@ -43,6 +43,9 @@ def json_text(raw: str) -> str | None:
     trimmed = raw.strip(" \t\r\n")
     if trimmed[:1] not in _OPENERS:
         return _LITERALS.get(trimmed) or _json_number(trimmed)  # an error costs ten times as much
+    usual = compact(trimmed)
+    if usual is not None:
+        return usual
     if not has_long_number(trimmed):  # orjson makes floats of those
         try:
             return orjson.dumps(orjson.loads(trimmed)).decode()

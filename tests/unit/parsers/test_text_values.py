@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smg._speedups.text_values import escaped, has_long_number, plain_value, quoted
-from smg.parsers.coercion import coerce, infer_json, infer_scalar, json_text
+from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted
+from smg.parsers.coercion import coerce, dump, infer_json, infer_scalar, json_text
 
 NUMBER_LIKE = st.text("0123456789.+-eE_ ", max_size=24)
 WORD_LIKE = st.sampled_from(
@@ -104,3 +104,73 @@ def test_json_keeps_its_value(value: object, ascii: bool):
 def test_what_is_no_json_is_none(text: str):
     assert json_text(text) is None
     assert coerce(text, None, infer_json) == encode_basestring(text)
+
+
+#: what JSON is made of, and what is nearly JSON
+TOKENS = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        '"a"',
+        '"b":',
+        '"a":',
+        '"ä😀"',
+        '"\\n"',
+        '"\ud800"',
+        '"\x01"',
+        '"',
+    ]
+    + ["1", "-0", "0.5", "1.50", "01", "1e5", "9" * 18, "9" * 19, "-", ".5", "1.", "0.00001"]
+    + ["true", "null", "false", "True", "nul", "NaN", " ", "\n", "\t\r", "\xa0", "\x0b", "\x00"]
+)
+
+
+def read_and_written(text: str) -> str | None:
+    """What JSON is when it has been read and written again; by the standard library."""
+    try:
+        return dump(json.loads(text))
+    except ValueError:
+        return None
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(TOKENS, max_size=12).map("".join))
+@example('{"a":1,"b":2,"a":3}')
+@example("[1,]")
+@example('{"a":1,}')
+@example("[1 2]")
+@example('["a" , {"b" : [ ]}]')
+def test_compact_text_is_what_reading_and_writing_makes_of_it(text: str):
+    text = text.strip(" \t\r\n")
+    found = compact(text)
+    assert found is None or found == read_and_written(text)
+
+
+@settings(max_examples=500, deadline=None)
+@given(JSON, st.booleans(), st.sampled_from([None, 1, "\t"]))
+def test_compact_values_are_the_same_values(value: object, ascii: bool, indent: object):
+    text = json.dumps(value, ensure_ascii=ascii, indent=indent)  # type: ignore[arg-type]
+    found = compact(text)
+    assert found is None or found == dump(value)
+
+
+def test_usual_json_needs_no_closer_look():
+    """Else the fast way is no way."""
+    usual = {"a": [1, -2.5, True, None, "x y"], "ä": {"b": [], "c": {}, "d": [[0]]}}
+    for indent in (None, 1):
+        text = json.dumps(usual, ensure_ascii=False, indent=indent)
+        assert compact(text) == dump(usual)
+    assert compact("[]") == "[]"
+    members = {str(n): n for n in range(32)}
+    assert compact(json.dumps(members)) == dump(members)
+    for unusual in (
+        json.dumps({**members, "more": 1}),
+        "[" * 33 + "]" * 33,
+        '["\\u00e9"]',
+        "[1e5]",
+    ):
+        assert compact(unusual) is None

@@ -7,7 +7,6 @@ cdef class Markers:
     cdef str others                 # the same for all other characters
 
     cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1
-    cpdef str standing(self, str text, Py_ssize_t at)
 
 
 cdef class Characters:
@@ -38,5 +37,7 @@ cdef class SourceScanner:
 
 
 cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
-cpdef str behind(str text, Py_ssize_t at, str more)
+cpdef str begun(tuple texts, str text, Py_ssize_t at)
+cpdef bint continues(str marker, Py_ssize_t done, str more) noexcept
+cpdef str behind(str text, Py_ssize_t at, Py_ssize_t end, str more)
 cpdef bint go_on(object steps, list result) except -1

@@ -18,12 +18,13 @@ from cpython.unicode cimport (
     PyUnicode_READ,
     PyUnicode_Substring,
 )
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 cdef extern from "Python.h":
     int PyIter_Send(object iterator, object value, PyObject** result) except -1
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
-    bint PyUnicode_IS_ASCII(object text) noexcept
+    Py_UCS4 PyUnicode_MAX_CHAR_VALUE(object text) noexcept
+    void PyUnicode_WRITE(int kind, void* data, Py_ssize_t index, Py_UCS4 character) noexcept
 
 cdef enum:
     RETURNED = 0    # PYGEN_RETURN
@@ -77,7 +78,6 @@ cdef class Markers:
         cdef void* data = PyUnicode_DATA(text)
         cdef Py_UCS4 character
         cdef bint begins
-        cdef Py_ssize_t i, size
         cdef str marker
         while at < length:
             character = PyUnicode_READ(kind, data, at)
@@ -86,36 +86,12 @@ cdef class Markers:
             else:
                 begins = has(self.others, character)
             if begins:
-                for marker in self.texts:
-                    size = PyUnicode_GET_LENGTH(marker)
-                    if size > length - at:
-                        if closed:
-                            continue
-                        size = length - at
-                    for i in range(size):
-                        if PyUnicode_READ(kind, data, at + i) != marker[i]:
-                            break
-                    else:
-                        return at  # no whole marker can stand inside the rest: it would be part of this one
+                marker = begun(self.texts, text, at)
+                # No whole marker can stand inside of half a one: it would be part of it.
+                if marker is not None and not (closed and PyUnicode_GET_LENGTH(marker) > length - at):
+                    return at
             at += 1
         return at
-
-    cpdef str standing(self, str text, Py_ssize_t at):
-        """The marker that stands at a place; None if there is none, or half of one."""
-        cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(text) - at
-        cdef int kind = PyUnicode_KIND(text)
-        cdef void* data = PyUnicode_DATA(text)
-        cdef Py_ssize_t i, size
-        cdef str marker
-        for marker in self.texts:
-            size = PyUnicode_GET_LENGTH(marker)
-            if size <= rest:
-                for i in range(size):
-                    if PyUnicode_READ(kind, data, at + i) != marker[i]:
-                        break
-                else:
-                    return marker
-        return None
 
 
 cdef class Characters:
@@ -459,18 +435,68 @@ cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept:
     return at
 
 
-cpdef str behind(str text, Py_ssize_t at, str more):
-    """What `text` has from `at` on, and `more` behind it."""
+cpdef str begun(tuple texts, str text, Py_ssize_t at):
+    """Which of `texts` stands in `text` at a place: whole, or as far as `text` goes. None if none does."""
     cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(text) - at
+    cdef Py_ssize_t size
+    cdef str begin
+    for begin in texts:
+        size = PyUnicode_GET_LENGTH(begin)
+        if agree(begin, 0, text, at, size if size < rest else rest):
+            return begin
+    return None
+
+
+cpdef bint continues(str marker, Py_ssize_t done, str more) noexcept:
+    """Whether `more` goes on with a marker of which `done` characters have come, and does not end it."""
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(more)
+    return size < PyUnicode_GET_LENGTH(marker) - done and agree(marker, done, more, 0, size)
+
+
+cdef bint agree(str one, Py_ssize_t here, str other, Py_ssize_t there, Py_ssize_t size) noexcept:
+    """Whether so many characters are the same in both, from a place in each on."""
+    cdef int kind = PyUnicode_KIND(one)
+    cdef int kind_of_other = PyUnicode_KIND(other)
+    cdef char* data = <char*> PyUnicode_DATA(one)
+    cdef char* data_of_other = <char*> PyUnicode_DATA(other)
+    cdef Py_ssize_t i
+    if kind == kind_of_other:  # a kind is how many bytes a character has
+        return memcmp(data + here * kind, data_of_other + there * kind, size * kind) == 0
+    for i in range(size):
+        if PyUnicode_READ(kind, data, here + i) != PyUnicode_READ(kind_of_other, data_of_other, there + i):
+            return False
+    return True
+
+
+cpdef str behind(str text, Py_ssize_t at, Py_ssize_t end, str more):
+    """What `text` has from `at` to `end`, and `more` behind it."""
+    cdef Py_ssize_t rest = end - at
     cdef Py_ssize_t added = PyUnicode_GET_LENGTH(more)
-    cdef char* data
-    if not PyUnicode_IS_ASCII(text) or not PyUnicode_IS_ASCII(more):  # how wide the result is takes a look at it
-        return PyUnicode_Substring(text, at, at + rest) + more
-    joined = PyUnicode_New(rest + added, 127)
-    data = <char*> PyUnicode_DATA(joined)
-    memcpy(data, <char*> PyUnicode_DATA(text) + at, rest)
-    memcpy(data + rest, PyUnicode_DATA(more), added)
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_UCS4 highest = PyUnicode_MAX_CHAR_VALUE(more)  # of all characters: it says how wide they have to be
+    cdef Py_ssize_t i
+    for i in range(at, end):
+        if PyUnicode_READ(kind, data, i) > highest:
+            highest = PyUnicode_READ(kind, data, i)
+    joined = PyUnicode_New(rest + added, highest)
+    copy(joined, 0, text, at, rest)
+    copy(joined, rest, more, 0, added)
     return joined
+
+
+cdef void copy(object to, Py_ssize_t place, str source, Py_ssize_t at, Py_ssize_t count) noexcept:
+    """Characters into a string that is made: wide enough for them, though `source` may be wider."""
+    cdef int kind = PyUnicode_KIND(to)
+    cdef int kind_of_source = PyUnicode_KIND(source)
+    cdef char* data = <char*> PyUnicode_DATA(to)
+    cdef char* data_of_source = <char*> PyUnicode_DATA(source)
+    cdef Py_ssize_t i
+    if kind == kind_of_source:  # a kind is how many bytes a character has
+        memcpy(data + place * kind, data_of_source + at * kind, count * kind)
+        return
+    for i in range(count):
+        PyUnicode_WRITE(kind, data, place + i, PyUnicode_READ(kind_of_source, data_of_source, at + i))
 
 
 cpdef bint go_on(object steps, list result) except -1:

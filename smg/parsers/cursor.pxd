@@ -1,7 +1,7 @@
 # C types of cursor.py: every token of an answer passes it.
 cimport cython
 
-from smg._speedups.text_scan cimport Characters, JsonScanner, Markers, SourceScanner, skip_run
+from smg._speedups.text_scan cimport Characters, JsonScanner, Markers, SourceScanner, begun, skip_run
 from smg.parsers.deltas cimport Deltas
 
 cdef int _FOUND, _OVER, _MALFORMED
@@ -12,6 +12,7 @@ cdef class Cursor(Deltas):
     cdef readonly str _text
     cdef readonly Py_ssize_t _at
     cdef Py_ssize_t _end
+    cdef bint _half
     cdef bint _closed
     cdef list _held
     cdef int _outcome
@@ -32,6 +33,7 @@ cdef class Cursor(Deltas):
 
     cpdef str take(self, Py_ssize_t count)
     cdef str _take(self, Py_ssize_t count)
+    cdef _pass(self, Py_ssize_t count)
     cpdef hold(self)
     cpdef release(self)
     cpdef str held(self)
@@ -54,8 +56,11 @@ cdef class Cursor(Deltas):
     @cython.locals(end=Py_ssize_t)
     cdef bint _read_run(self) except -1
 
-    @cython.locals(option=str, rest=str)
     cdef bint _look_ahead(self) except -1
+
+    @cython.locals(option=str)
+    cdef bint _stands(self, tuple options) except -1
+    cdef _wait_for_rest(self, str marker)
 
     cdef _route(self, object sink)
     cdef Py_ssize_t _kind_of(self, object function) except -100

@@ -14,7 +14,14 @@ import re
 from collections.abc import Callable
 from types import MethodType
 
-from smg._speedups.text_scan import Characters, JsonScanner, Markers, SourceScanner, skip_run
+from smg._speedups.text_scan import (
+    Characters,
+    JsonScanner,
+    Markers,
+    SourceScanner,
+    begun,
+    skip_run,
+)
 from smg.parsers.deltas import Deltas
 
 #: where a primitive puts text: into a list, or as argument of a call
@@ -44,7 +51,8 @@ class Cursor(Deltas):
         super().__init__()
         self._text = ""
         self._at = 0
-        self._end = 0  # the length of _text
+        self._end = 0  # how far it has arrived: the length of _text, but
+        self._half = False  # then _text is a whole marker
         self._closed = False
         self._held: list[str] | None = None
         self._outcome = _FOUND
@@ -75,6 +83,12 @@ class Cursor(Deltas):
         if self._held is not None:
             self._held.append(piece)
         return piece
+
+    def _pass(self, count: int) -> None:
+        """As `_take`, for text that nobody looks at again."""
+        if self._held is not None:
+            self._held.append(self._text[self._at : self._at + count])
+        self._at += count
 
     def hold(self) -> None:
         """From here on, what is consumed may yet be content."""
@@ -112,8 +126,7 @@ class Cursor(Deltas):
             self._put(self._take(at - self._at))
         if at == self._end:
             return self._over()
-        self._found = markers.standing(self._text, at)
-        return self._found is not None
+        return self._stands(markers.texts)
 
     def _read_json(self) -> bool:
         scanner = self._scanner
@@ -149,7 +162,7 @@ class Cursor(Deltas):
     def _skip_space(self) -> bool:
         at = skip_run(self._text, self._at, self._also)
         if at > self._at:
-            self._take(at - self._at)
+            self._pass(at - self._at)
         return at < self._end or self._over()
 
     def _read_run(self) -> bool:
@@ -169,18 +182,27 @@ class Cursor(Deltas):
         return self._at < self._end or self._over()
 
     def _look_ahead(self) -> bool:
-        for option in self._options:
-            if self._text.startswith(option, self._at):
-                self._found = option
-                return True
-        self._found = None
-        if self._closed:
-            return True
-        rest = self._text[self._at :]
-        for option in self._options:  # noqa: SIM110  (`all` would make a generator)
-            if option.startswith(rest):
+        return self._stands(self._options)
+
+    def _stands(self, options: tuple[str, ...]) -> bool:
+        """Which of `options` stands here; false if that cannot be said yet."""
+        option = begun(options, self._text, self._at)
+        if option is not None and len(option) > self._end - self._at:
+            if not self._closed:
+                self._wait_for_rest(option)
                 return False
+            option = None
+        self._found = option
         return True
+
+    def _wait_for_rest(self, marker: str) -> None:
+        """All that is left is the beginning of a marker. The next pieces mostly have its rest: then
+        they are compared with it, and neither put together nor searched.
+        """
+        self._end -= self._at
+        self._at = 0
+        self._text = marker
+        self._half = self._end > 0
 
     # -- where text goes --------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from smg._speedups.text_scan import Characters, Markers, SourceScanner, behind, go_on
+from smg._speedups.text_scan import Characters, Markers, SourceScanner, behind, continues, go_on
 from smg.parsers.base import Delta, Parsed, joined
 from smg.parsers.cursor import NOTHING, Cursor, Sink
 
@@ -70,7 +70,12 @@ class Engine(Cursor):
     def feed(self, text: str) -> list[Delta]:
         """Takes the next piece of text; gives what is certain by now."""
         if self._at < self._end:
-            text = behind(self._text, self._at, text)
+            if self._half:
+                if continues(self._text, self._end, text):
+                    self._end += len(text)
+                    return []
+                self._half = False
+            text = behind(self._text, self._at, self._end, text)
         self._text = text
         self._at = 0
         self._end = len(text)
@@ -82,6 +87,9 @@ class Engine(Cursor):
         """No text will follow: gives what was kept back."""
         if not self._closed:
             self._closed = True
+            if self._half:
+                self._half = False
+                self._text = self._text[: self._end]
             self._advance()
         return self._taken()
 
@@ -269,14 +277,14 @@ class Engine(Cursor):
     def passed(self) -> str:
         """The marker that stood here and is consumed."""
         found = self.marker()
-        self._take(len(found))
+        self._pass(len(found))
         return found
 
     def skipped(self) -> str | None:
         """Which of the options stood here and is consumed; None if none did."""
         found = self.found()
         if found is not None:
-            self._take(len(found))
+            self._pass(len(found))
         return found
 
     def found(self) -> str | None:

@@ -228,11 +228,11 @@ class BlockParser(ToolParser):
             return True
         if marker in self._dropped:
             self.drop()
-            self._take(len(marker))
+            self._pass(len(marker))
             self._place = _BEHIND_CALL if self._place == _AT_NEXT else _IN_TEXT
         elif marker in self.owed:
             self.drop()
-            self._take(len(marker))
+            self._pass(len(marker))
             self.closed_by(marker)
             self._place = _BEHIND_CALL
         else:

@@ -15,9 +15,9 @@ from typing import ClassVar
 
 from smg._speedups.text_scan import Characters
 from smg.parsers.coercion import json_or_text
-from smg.parsers.engine import EndOfText, MalformedText, Steps
-from smg.parsers.markers import Markers
-from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls
+from smg.parsers.engine import Steps
+from smg.parsers.tool_calls.base import Rest, ToolContext
+from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls, Tags
 from smg.parsers.tool_calls.sections import SectionParser
 
 _END_OF_SENTENCE = "<｜end▁of▁sentence｜>"
@@ -25,82 +25,133 @@ _KEY = Characters(but='<>"\n')
 _STRING = '" string="true">'
 _KINDS = (_STRING, '" string="false">')
 
+# As in the engine, base.py and parameters.py.
+_MALFORMED = 2
+_TO_NOBODY = -5
+_ESCAPED = -6
+_CONTENT = -1
+_WHITE = " \t\r\n"
+_BETWEEN = 0
+_AT_TAG = 1
+_IN_KEY = 2
+_BEHIND_KEY = 3
+_IN_VALUE = 5
+
 
 class DsmlCalls(ParameterCalls):
     """Strings are streamed as they arrive; other values wait for their end."""
 
     typed = False
+    #: variants have a sentinel in them
+    tags = Tags('<parameter name="', '"', "</parameter>", "</invoke>")
 
-    # Of the variant.
-    parameter_begin = ""
-    invoke_end = ""
-    inside = Markers(())
-    value_end = Markers(())
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self._is_string = False
 
-    def call(self) -> Steps[bool]:
+    def call(self) -> Steps[Rest]:
         """Reads one invocation."""
         self.begin((yield from self.name('">', self.tools.accepts)))
-        parameter_begin, invoke_end = self.parameter_begin, self.invoke_end
-        inside, value_end = self.inside, self.value_end
         if not self.try_space():
             yield
-        if self.character() == "{":
-            if not self.try_arguments():
-                yield
-            self.found()
-            if not self.try_space():
-                yield
-            self.found()
-            if not self.try_ahead((invoke_end,)):
-                yield
-            self.skipped()
-            return True
+        if self.character() != "{":
+            return self.parameters(self.tags)
+        if not self.try_arguments():
+            yield
+        self.found()
+        if not self.try_space():
+            yield
+        self.found()
+        if not self.try_ahead((self.tags.call_end,)):
+            yield
+        self.skipped()
+        return True
+
+    def _read_parameters(self) -> bool:
+        tags = self._tags
+        assert tags is not None
         while True:
-            if not self.try_space():
-                yield
-            self.found()
-            if not self.try_text(inside):
-                yield
-            found = self.marker()
-            if found == _END_OF_SENTENCE:
-                self.take(len(found))
-                continue
-            if found != parameter_begin:
-                if found == invoke_end:
-                    self.take(len(found))
-                self.end()
-                return True
-            self.take(len(found))
-            if not self.try_run_of(_KEY, MAX_NAME):
-                yield
-            key = self.matched()
-            if not self.try_ahead(_KINDS):
-                yield
-            kind = self.skipped()
-            if kind is None:
-                self.content(parameter_begin + key)  # of a call that is announced already
-                raise MalformedText
-            self.key(key)
-            pieces: list[str] = []
-            if kind == _STRING:
-                self.arguments('"')
-            try:
-                while True:
-                    if kind == _STRING:
-                        through = self.try_string(value_end)
-                    else:
-                        through = self.try_until(value_end, pieces)
-                    if not through:
-                        yield
-                    if self.passed() != _END_OF_SENTENCE:
-                        break
-            except EndOfText:
-                self.arguments("".join(pieces).strip())
-                raise
-            if kind == _STRING:
-                self.arguments('"')
+            place = self._place_in_call
+            if place == _BETWEEN:
+                self._also = _WHITE
+                if not self._skip_space():
+                    return False
+                self._markers = tags.inside
+                self._sink_kind = _CONTENT
+                self._place_in_call = _AT_TAG
+            elif place == _AT_TAG:
+                if not self._search():
+                    return False
+                found = self._found
+                if self._outcome or found is None or not self._enter(found):
+                    return True
+            elif place == _IN_KEY:
+                if not self._read_run():
+                    return False
+                if self._outcome:
+                    return True
+                self._key = "".join(self._run)
+                self._options = _KINDS
+                self._place_in_call = _BEHIND_KEY
+            elif place == _BEHIND_KEY:
+                if not self._look_ahead():
+                    return False
+                found = self._found
+                if found is None:
+                    self.content(tags.parameter + self._key)  # of a call that is announced already
+                    self._outcome = _MALFORMED
+                    return True
+                self._begin_value(found)
             else:
-                self.arguments(json_or_text("".join(pieces).strip()))
+                if not self._search():
+                    return False
+                found = self._found
+                if self._outcome or found is None:
+                    self.arguments("".join(self._list).strip())
+                    return True
+                self._pass(len(found))
+                if found not in tags.dropped:
+                    self._end_value()
+                    self._place_in_call = _BETWEEN
+
+    def _enter(self, marker: str) -> bool:
+        """Reads a tag between parameters; whether the call goes on."""
+        tags = self._tags
+        assert tags is not None
+        if marker == tags.parameter:
+            self._pass(len(marker))
+            self._characters = _KEY
+            self._limit = MAX_NAME
+            self._run = []
+            self._place_in_call = _IN_KEY
+        elif marker in tags.dropped:
+            self._pass(len(marker))
+            self._place_in_call = _BETWEEN
+        else:
+            if marker == tags.call_end:
+                self._pass(len(marker))
+            self.end()
+            return False
+        return True
+
+    def _begin_value(self, kind: str) -> None:
+        """Writes a key, and sets out for the value."""
+        tags = self._tags
+        assert tags is not None
+        self._pass(len(kind))
+        self.key(self._key)
+        self._collect(tags.value_end, _IN_VALUE)
+        self._is_string = kind == _STRING
+        if self._is_string:
+            self.arguments('"')
+            self._sink_kind = _TO_NOBODY if self._muted else _ESCAPED
+
+    def _end_value(self) -> None:
+        """Writes what is left of a value."""
+        if self._is_string:
+            self.arguments('"')
+        else:
+            self.arguments(json_or_text("".join(self._list).strip()))
 
 
 class Dsml(DsmlCalls, SectionParser):
@@ -111,11 +162,15 @@ class Dsml(DsmlCalls, SectionParser):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.parameter_begin = f'<{cls.sentinel}parameter name="'
-        cls.invoke_end = f"</{cls.sentinel}invoke>"
-        tags = (cls.parameter_begin, cls.invoke_end, cls.call_begin, cls.section_end)
-        cls.inside = Markers((*tags, _END_OF_SENTENCE))
-        cls.value_end = Markers((f"</{cls.sentinel}parameter>", _END_OF_SENTENCE))
+        cls.tags = Tags(
+            f'<{cls.sentinel}parameter name="',
+            '"',
+            f"</{cls.sentinel}parameter>",
+            f"</{cls.sentinel}invoke>",
+            cls.call_begin,
+            cls.section_end,
+            dropped=cls.dropped,
+        )
 
 
 class DeepSeek32(Dsml):

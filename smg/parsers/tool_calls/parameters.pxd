@@ -7,13 +7,14 @@ from smg.parsers.coercion cimport coerce
 from smg.parsers.tool_calls.base cimport BlockParser
 
 
-cdef int _BETWEEN, _AT_TAG, _IN_KEY, _IN_VALUE
+cdef int _BETWEEN, _AT_TAG, _IN_KEY, _BEHIND_KEY, _AT_VALUE, _IN_VALUE
 cdef int _CONTENT, _TO_LIST, _PARAMETERS
 
 
 cdef class Tags:
     cdef readonly str parameter, call_end
     cdef readonly Markers key_end, value_end, inside
+    cdef readonly tuple dropped
 
 
 cdef class ParameterCalls(BlockParser):

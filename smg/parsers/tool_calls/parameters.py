@@ -19,7 +19,9 @@ MAX_NAME = 256  # characters; OpenAI allows 64
 _BETWEEN = 0
 _AT_TAG = 1
 _IN_KEY = 2
-_IN_VALUE = 3
+_BEHIND_KEY = 3
+_AT_VALUE = 4
+_IN_VALUE = 5
 
 # As in the engine; and one more that waits for text.
 _CONTENT = -1
@@ -34,17 +36,24 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"), ("&quot;", '"'), ("&a
 
 class Tags:
     """The tags of a format: `parameter` opens one up to its key, `call_end` closes the call, as
-    any of `others` does, which belong to what follows.
+    any of `others` does, which belong to what follows. `dropped` is nothing, also in values.
     """
 
     def __init__(
-        self, parameter: str, key_end: str, value_end: str, call_end: str, *others: str
+        self,
+        parameter: str,
+        key_end: str,
+        value_end: str,
+        call_end: str,
+        *others: str,
+        dropped: tuple[str, ...] = (),
     ) -> None:
         self.parameter = parameter
         self.call_end = call_end
         self.key_end = Markers((key_end,))
-        self.value_end = Markers((value_end,))
-        self.inside = Markers((parameter, call_end, *others))
+        self.value_end = Markers((value_end, *dropped))
+        self.inside = Markers((parameter, call_end, *others, *dropped))
+        self.dropped = dropped
 
 
 class ParameterCalls(BlockParser):
@@ -142,17 +151,17 @@ class ParameterCalls(BlockParser):
                     return True
                 if found != tags.parameter:
                     if found == tags.call_end:
-                        self._take(len(found))
+                        self._pass(len(found))
                     self.end()
                     return True
-                self._take(len(found))
+                self._pass(len(found))
                 self._collect(tags.key_end, _IN_KEY)
             elif place == _IN_KEY:
                 key = "".join(self._list)
                 if self._outcome:
                     self._cut(None, key)
                     return True
-                self._take(len(tags.key_end.texts[0]))
+                self._pass(len(tags.key_end.texts[0]))
                 self._key = key.strip()
                 self._collect(tags.value_end, _IN_VALUE)
             else:
@@ -160,7 +169,7 @@ class ParameterCalls(BlockParser):
                 if self._outcome:
                     self._cut(self._key, value)
                     return True
-                self._take(len(tags.value_end.texts[0]))
+                self._pass(len(tags.value_end.texts[0]))
                 self.member(self._key, value)
                 self._place_in_call = _BETWEEN
 

@@ -14,7 +14,9 @@ from smg._speedups.text_scan import (
     Characters,
     JsonScanner,
     Markers,
+    begun,
     behind,
+    continues,
     go_on,
     skip_run,
 )
@@ -66,6 +68,12 @@ JSON_LIKE = st.sampled_from(
 )
 
 
+def standing(text: str, at: int) -> str | None:
+    """The marker that stands at a place, whole."""
+    found = begun(MARKERS, text, at)
+    return found if found is not None and text.startswith(found, at) else None
+
+
 def fed(text: str, size: int) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
@@ -80,7 +88,7 @@ def test_markers_are_found_where_the_twin_finds_them(text: str, start: int, clos
         found = (len(text) - (0 if closed else twin.held(text, start)), None)
     ours = Markers(MARKERS)
     place = ours.find(text, start, closed)
-    assert (place, ours.standing(text, place)) == found
+    assert (place, standing(text, place)) == found
 
 
 @pytest.mark.parametrize(
@@ -190,10 +198,32 @@ def test_runs_of_a_set_end_where_the_pattern_does(text: str, known: str, start: 
         assert characters.end(text, start) == found.end()
 
 
-@given(st.text("aé😀", max_size=5), st.integers(0, 5), st.text("aé😀", max_size=5))
+@given(st.text("aéж😀", max_size=5), st.integers(0, 5), st.text("aéж😀", max_size=5))
 def test_what_is_left_and_more(text: str, at: int, more: str):
+    """Also that it is as wide as its characters: `==` compares nothing else."""
     at = min(at, len(text))
-    assert behind(text, at, more) == text[at:] + more
+    for end in range(at, len(text) + 1):
+        joined = behind(text, at, end, more)
+        assert joined == text[at:end] + more
+        assert joined.isascii() == (text[at:end] + more).isascii()
+
+
+@given(st.lists(MARKED, max_size=3).map("".join), st.integers(0, 5))
+def test_what_has_begun_is_whole_or_reaches_to_the_end(text: str, at: int):
+    at = min(at, len(text))
+    rest = text[at:]
+    fitting = [m for m in MARKERS if rest.startswith(m) or m.startswith(rest)]
+    assert begun(MARKERS, text, at) == (fitting[0] if fitting else None)
+
+
+@given(st.sampled_from(MARKERS), st.integers(0, 12), MARKED, st.booleans(), st.integers(0, 12))
+def test_a_marker_goes_on_until_its_last_piece(
+    marker: str, done: int, other: str, its_own: bool, size: int
+):
+    done = min(done, len(marker))
+    more = marker[done : done + size] if its_own else other
+    whole = marker[:done] + more
+    assert continues(marker, done, more) == (marker.startswith(whole) and marker != whole)
 
 
 def test_a_generator_goes_on_and_gives_what_it_returns():

@@ -13,8 +13,10 @@ cdef class DsmlCalls(ParameterCalls):
 
     @cython.locals(tags=Tags, place=int, found=str)
     cdef bint _read_parameters(self) except -1
+
     @cython.locals(tags=Tags)
     cdef bint _enter(self, str marker) except -1
+
     @cython.locals(tags=Tags)
     cdef _begin_value(self, str kind)
     cdef _end_value(self)

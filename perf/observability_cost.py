@@ -5,9 +5,9 @@ metrics, the access log besides (info, JSON, into a file), traces besides (1 % s
 collector in a process of its own). Each step is compared with the one before, round by round, as a
 share of the cost with nothing observed. In a round the four take short turns, there and back (A B C
 D D C B A ...), so that a machine that slows down meanwhile slows all alike; it counts until lines
-are written and spans have left. Every round starts them anew: two processes of one program cost up
-to a tenth apart for as long as they live, by where their memory happens to lie. Behind the median
-stands how far it can be trusted.
+are written and spans have left. Every round starts them anew: two gateways with the same flags have
+differed by a tenth over a whole run, and rounds of the same few processes would not show it. Behind
+the median stands how far it can be trusted.
 
 `--instructions` counts instructions in user space instead, which do not depend on what else the
 machine does (callgrind; no sockets, so every share is of less than a request and comes out larger;
@@ -174,11 +174,12 @@ async def one_round(
         meters = [cpu.Meter(gateway.program.pid) for gateway in started]
         for meter in meters:
             meter.start()
-        for turn in range(options.requests // TURN):
+        turns = max(1, options.requests // TURN)
+        for turn in range(turns):
             for load in loads if turn % 2 == 0 else reversed(loads):
                 await load.burst(TURN)
         await asyncio.sleep(DRAIN)
-        found = [meter.stop() * 1e6 / options.requests for meter in meters]
+        found = [meter.stop() * 1e6 / (turns * TURN) for meter in meters]
         for load, gateway in zip(loads, started, strict=True):
             load.close()
             if load.result.errors:

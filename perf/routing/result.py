@@ -57,7 +57,8 @@ class Result:
     def ratio(self, shape: str, one: str, other: str | None, name: str) -> float:
         """Median over the runs of what the figure `name` of `one` is of that of `other`, in the
         same run. In a run all play the same sessions at the same time, and runs differ by far more
-        than contenders do: medians of each alone would mostly tell which runs were hard.
+        than contenders do. Beside the verdicts, for whoever reads them; bounds are held against the
+        medians of each.
         """
         samples = self.samples.get(shape, {})
         pairs = zip(samples.get(one, []), samples.get(other or "", []), strict=False)

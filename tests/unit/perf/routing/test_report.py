@@ -67,13 +67,20 @@ def test_a_bound_must_be_stayed_below() -> None:
     assert missed == ["baseline, p99_of_reference", "one-prompt, p99_of_reference"]
 
 
-def test_runs_are_compared_with_their_like() -> None:
+def test_verdicts_are_of_medians_and_tell_the_ratio_run_by_run() -> None:
     result = Result()
     for ours, theirs in ((100.0, 90.0), (900.0, 1_000.0), (200.0, 210.0)):
         result.add("baseline", "ours:cache_aware", replace(FIGURES, mean_ms=ours))
         result.add("baseline", "reference:cache_aware", replace(FIGURES, mean_ms=theirs))
-    measured = {one.name: one.measured for one in report.check(result, report.read_bounds())}
-    assert measured["baseline, mean_of_reference"] == pytest.approx(200 / 210)
+    verdicts = {one.name: one for one in report.check(result, report.read_bounds())}
+    verdict = verdicts["baseline, mean_of_reference"]
+    assert verdict.measured == pytest.approx(200 / 210)
+    result.add("baseline", "ours:cache_aware", replace(FIGURES, mean_ms=150.0))
+    result.add("baseline", "reference:cache_aware", replace(FIGURES, mean_ms=100.0))
+    verdicts = {one.name: one for one in report.check(result, report.read_bounds())}
+    verdict = verdicts["baseline, mean_of_reference"]
+    assert verdict.measured == pytest.approx(175 / 155)  # the medians, which bounds are for
+    assert verdict.detail.endswith("run by run 1.032")
 
 
 def test_whoever_is_missing_misses_the_bound() -> None:

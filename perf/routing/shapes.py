@@ -119,7 +119,7 @@ SHAPES: dict[str, Shape] = {
             arrivals_per_second=3.25,
             burst=3,
             think_seconds=1.0,
-            runs=5,
+            runs=15,
         ),
     )
 }

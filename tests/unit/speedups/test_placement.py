@@ -123,12 +123,16 @@ def test_an_overloaded_holder_is_left() -> None:
     assert world.route("prompt") == 1
     assert world.why == "spill"
     assert world.tree.match("prompt")[-1][1] == [0, 1]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_holder_is_kept_while_it_is_within_the_thresholds(answered: bool) -> None:
     world = World(3)
-    prompt = "prompt" * 50
-    for _ in range(300):  # the tree has learnt that requests have next to nothing uncached
-        world.route(prompt)
-    world.loads(97, 1, 1)  # mean 33: 97 > 49.5, but not > 97
-    assert world.route(prompt) == 0
+    for load in range(98):  # 97, 1, 1: mean 33, 97 > 49.5, but not > 97
+        world.loads(load, 1, 1)
+        assert world.route("prompt" * 20, answered=answered) == 0
+    world.loads(100, 0, 0)
+    assert world.route("prompt" * 20) == 1
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ TYPED = (
     "smg.parsers.tool_calls.glm",
     "smg.parsers.tool_calls.json_calls",
     "smg.parsers.tool_calls.marked",
+    "smg.parsers.tool_calls.members",
     "smg.parsers.tool_calls.parameters",
     "smg.parsers.tool_calls.sections",
     "smg.protocols.body",

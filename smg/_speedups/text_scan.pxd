@@ -5,8 +5,11 @@ cdef class Markers:
     cdef readonly tuple texts
     cdef unsigned char ascii[128]   # whether a marker begins with the character
     cdef str others                 # the same for all other characters
+    cdef unsigned char ends[128]    # whether a marker ends with it
+    cdef str other_ends
 
     cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1
+    cpdef bint may_end(self, str text, Py_ssize_t at) noexcept
 
 
 cdef class Characters:
@@ -37,7 +40,8 @@ cdef class SourceScanner:
 
 
 cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
+cpdef Py_ssize_t skip_white(str text, Py_ssize_t at) noexcept
 cpdef str begun(tuple texts, str text, Py_ssize_t at)
-cpdef bint continues(str marker, Py_ssize_t done, str more) noexcept
+cpdef Py_ssize_t rest_in(str marker, Py_ssize_t done, str more) noexcept
 cpdef str behind(str text, Py_ssize_t at, Py_ssize_t end, str more)
-cpdef bint go_on(object steps, list result) except -1
+cpdef object go_on(object steps)

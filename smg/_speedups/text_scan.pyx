@@ -31,12 +31,14 @@ cdef enum:
     DEPTH = 512
     SMALL = 64      # characters that need no memory of their own
     # what an escape is, if it is no whole one
-    WAITS = 0
+    HALF = 0
     UNKNOWN = -1
     CUT = -2
 
 #: levels; deeper nesting is an attack or a loop of the model
 MAX_DEPTH = DEPTH
+#: what `go_on` gives for a generator that has not ended
+WAITS = object()
 
 
 # Characters that were written anew. `data` is NULL as long as everything read was given on as it is.
@@ -55,11 +57,12 @@ cdef class Markers:
 
     def __init__(self, texts):
         cdef int i
-        cdef Py_UCS4 first
+        cdef Py_UCS4 first, last
         self.texts = tuple(dict.fromkeys(texts))
         self.others = ""
+        self.other_ends = ""
         for i in range(128):
-            self.ascii[i] = 0
+            self.ascii[i] = self.ends[i] = 0
         for text in self.texts:
             if not text or any([text in other for other in self.texts if other != text]):
                 raise ValueError(f"marker {text!r} is empty or part of another")
@@ -68,6 +71,11 @@ cdef class Markers:
                 self.ascii[first] = 1
             else:
                 self.others += text[0]
+            last = text[len(text) - 1]
+            if last < 128:
+                self.ends[last] = 1
+            else:
+                self.other_ends += text[len(text) - 1]
 
     cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1:
         """The first place, from `at` on, where a marker stands or may yet begin; the end of `text` if there is no
@@ -92,6 +100,23 @@ cdef class Markers:
                     return at
             at += 1
         return at
+
+
+    cpdef bint may_end(self, str text, Py_ssize_t at) noexcept:
+        """Whether the last character of a marker stands somewhere from `at` on."""
+        cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
+        cdef int kind = PyUnicode_KIND(text)
+        cdef void* data = PyUnicode_DATA(text)
+        cdef Py_UCS4 character
+        while at < length:
+            character = PyUnicode_READ(kind, data, at)
+            if character >= 128:
+                if has(self.other_ends, character):
+                    return True
+            elif self.ends[character]:
+                return True
+            at += 1
+        return False
 
 
 cdef class Characters:
@@ -160,7 +185,7 @@ cdef class JsonScanner:
                         self.done = self.depth == 0
                     elif character == c"\\":
                         count = escape(kind, data, at, length, closed)
-                        if count == WAITS:
+                        if count == HALF:
                             break
                         if count > 0:
                             while count > 1:
@@ -359,17 +384,17 @@ cdef int put_control(Writer* out, Py_UCS4 character) except -1:
 
 
 cdef Py_ssize_t escape(int kind, void* data, Py_ssize_t at, Py_ssize_t length, bint closed) noexcept:
-    """How many characters the escape at `at` has. WAITS: that, or whether the other half of its surrogate pair
+    """How many characters the escape at `at` has. HALF: that, or whether the other half of its surrogate pair
     follows, cannot be said yet. UNKNOWN: it is none. CUT: the end of the text has cut it.
     """
     if at + 1 < length and is_short(PyUnicode_READ(kind, data, at + 1)):
         return 2
     if half(kind, data, at, length):
-        return CUT if closed else WAITS
+        return CUT if closed else HALF
     if not begins_unicode(kind, data, at, at + 6, length):
         return UNKNOWN
     if not closed and is_high(kind, data, at) and half(kind, data, at + 6, length):
-        return WAITS
+        return HALF
     return 6
 
 
@@ -435,6 +460,16 @@ cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept:
     return at
 
 
+cpdef Py_ssize_t skip_white(str text, Py_ssize_t at) noexcept:
+    """The first place, from `at` on, with a character that is no white space."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    while at < length and is_white(PyUnicode_READ(kind, data, at)):
+        at += 1
+    return at
+
+
 cpdef str begun(tuple texts, str text, Py_ssize_t at):
     """Which of `texts` stands in `text` at a place: whole, or as far as `text` goes. None if none does."""
     cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(text) - at
@@ -447,10 +482,15 @@ cpdef str begun(tuple texts, str text, Py_ssize_t at):
     return None
 
 
-cpdef bint continues(str marker, Py_ssize_t done, str more) noexcept:
-    """Whether `more` goes on with a marker of which `done` characters have come, and does not end it."""
+cpdef Py_ssize_t rest_in(str marker, Py_ssize_t done, str more) noexcept:
+    """Where in `more` a marker ends of which `done` characters have come; 0 if `more` goes on with it and does not
+    end it, -1 if it is not the marker.
+    """
+    cdef Py_ssize_t rest = PyUnicode_GET_LENGTH(marker) - done
     cdef Py_ssize_t size = PyUnicode_GET_LENGTH(more)
-    return size < PyUnicode_GET_LENGTH(marker) - done and agree(marker, done, more, 0, size)
+    if size < rest:
+        return 0 if agree(marker, done, more, 0, size) else -1
+    return rest if agree(marker, done, more, 0, rest) else -1
 
 
 cdef bint agree(str one, Py_ssize_t here, str other, Py_ssize_t there, Py_ssize_t size) noexcept:
@@ -499,14 +539,13 @@ cdef void copy(object to, Py_ssize_t place, str source, Py_ssize_t at, Py_ssize_
         PyUnicode_WRITE(kind, data, place + i, PyUnicode_READ(kind_of_source, data_of_source, at + i))
 
 
-cpdef bint go_on(object steps, list result) except -1:
-    """Let a generator run to its next `yield`; true if it has ended: then what it returned is put into `result`.
+cpdef object go_on(object steps):
+    """Let a generator run to its next `yield`, which gives nothing: WAITS. Or, if it has ended, what it returned.
 
     Like `next`, without an exception for the end.
     """
     cdef PyObject* given = NULL
     cdef int sent = PyIter_Send(steps, None, &given)
-    if sent == RETURNED:
-        result.append(<object> given)
+    result = <object> given if sent == RETURNED else WAITS
     Py_XDECREF(given)
-    return sent == RETURNED
+    return result

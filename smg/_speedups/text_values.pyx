@@ -18,7 +18,7 @@ from cpython.unicode cimport (
 
 from json.encoder import encode_basestring
 
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 cdef extern from "Python.h":
     bint Py_UNICODE_ISSPACE(Py_UCS4 character) noexcept
@@ -250,6 +250,44 @@ cpdef str quoted(str raw):
     if is_clean(raw):
         return f'"{raw}"'
     return encode_basestring(raw)
+
+
+cpdef str member_text(str before, str key, str value):
+    """`before`, a key as a JSON string, a colon and `value`."""
+    cdef Py_ssize_t place, size
+    cdef Py_UCS4 highest
+    if not is_clean(key):
+        return f"{before}{encode_basestring(key)}:{value}"
+    highest = max(PyUnicode_MAX_CHAR_VALUE(key), PyUnicode_MAX_CHAR_VALUE(value))
+    place = PyUnicode_GET_LENGTH(before)
+    size = PyUnicode_GET_LENGTH(key)
+    out = PyUnicode_New(place + size + 3 + PyUnicode_GET_LENGTH(value), highest)
+    copy(out, 0, before)
+    put(out, place, c'"')
+    copy(out, place + 1, key)
+    put(out, place + 1 + size, c'"')
+    put(out, place + 2 + size, c":")
+    copy(out, place + 3 + size, value)
+    return out
+
+
+cdef inline void put(object to, Py_ssize_t place, Py_UCS4 character) noexcept:
+    PyUnicode_WRITE(PyUnicode_KIND(to), PyUnicode_DATA(to), place, character)
+
+
+cdef void copy(object to, Py_ssize_t place, str source) noexcept:
+    """Characters into a string that is made, and as wide as `source` or wider."""
+    cdef int kind = PyUnicode_KIND(to)
+    cdef int kind_of_source = PyUnicode_KIND(source)
+    cdef void* data = PyUnicode_DATA(to)
+    cdef void* data_of_source = PyUnicode_DATA(source)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(source)
+    cdef Py_ssize_t i
+    if kind == kind_of_source:  # a kind is how many bytes a character has
+        memcpy(<char*> data + place * kind, data_of_source, size * kind)
+        return
+    for i in range(size):
+        PyUnicode_WRITE(kind, data, place + i, PyUnicode_READ(kind_of_source, data_of_source, i))
 
 
 cpdef str escaped(str raw):

@@ -6,6 +6,7 @@ deltas join to the same content, reasoning and calls; bad text never raises and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -120,16 +121,16 @@ class Parsed:
 class Parser(Protocol):
     """What the pipeline holds."""
 
-    def feed(self, text: str) -> list[Delta]:
+    def feed(self, text: str) -> Sequence[Delta]:
         """Takes the next piece of text; gives what is certain by now."""
         ...
 
-    def finish(self) -> list[Delta]:
+    def finish(self) -> Sequence[Delta]:
         """No text will follow: gives what was kept back. Called once, at the end."""
         ...
 
 
-def joined(deltas: list[Delta]) -> Parsed:
+def joined(deltas: Iterable[Delta]) -> Parsed:
     """What a client has who put all deltas together."""
     content: list[str] = []
     reasoning: list[str] = []

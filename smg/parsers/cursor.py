@@ -4,6 +4,10 @@ Text is consumed as it arrives; only half a marker stays in the buffer, so the c
 Inside a block that may yet turn out to be plain text, what is consumed is also *held*: `release`
 makes it content, `drop` forgets it because the block was what it seemed.
 
+Most pieces can change nothing, and the next one is only compared or put away. Such a wait is
+either *half*: a marker has begun, and its rest is expected; or *quiet*: text is gathered up to a
+marker, and none can end before its last character comes.
+
 A loop (`_search`, `_read_json`, ...) goes on where it stood and says whether it is through. It
 decides only on what no later text can change.
 """
@@ -21,6 +25,7 @@ from smg._speedups.text_scan import (
     SourceScanner,
     begun,
     skip_run,
+    skip_white,
 )
 from smg.parsers.deltas import Deltas
 
@@ -43,18 +48,25 @@ _REASONING = -2
 _TO_LIST = -3
 _TO_CALL = -4
 
+_NOT_HELD = -1
+
 
 class Cursor(Deltas):
     """A place in text that goes on."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def _reset(self) -> None:
+        Deltas._reset(self)
         self._text = ""
         self._at = 0
         self._end = 0  # how far it has arrived: the length of _text, but
         self._half = False  # then _text is a whole marker
+        self._passes = False  # then whoever waits for it goes on behind it
+        self._completed = False  # it has come, and is passed
+        self._quiet = False
+        self._unread: list[str] = []  # pieces that came since
         self._closed = False
-        self._held: list[str] | None = None
+        self._mark = _NOT_HELD  # where in _text begins what is held
+        self._kept: list[str] = []  # what is held of text before
         self._outcome = _FOUND
         self._found: str | None = None
         self._markers = NOTHING
@@ -70,6 +82,8 @@ class Cursor(Deltas):
         self._sink_kind = _CONTENT
         self._sink: Callable[[str], object] | None = None
         self._list: list[str] = []
+        self._parts: list[str] | None = None  # of what is gathered
+        self._gathered = ""
 
     # -- consuming --------------------------------------------------------------------------------
 
@@ -80,35 +94,92 @@ class Cursor(Deltas):
     def _take(self, count: int) -> str:
         piece = self._text[self._at : self._at + count]
         self._at += count
-        if self._held is not None:
-            self._held.append(piece)
         return piece
 
-    def _pass(self, count: int) -> None:
-        """As `_take`, for text that nobody looks at again."""
-        if self._held is not None:
-            self._held.append(self._text[self._at : self._at + count])
-        self._at += count
+    def _give_back(self, marker: str) -> None:
+        """A marker that was passed is for whoever reads on. Nothing is held."""
+        if self._at < len(marker):
+            self._replace(marker + self._text[self._at :])
+        else:
+            self._at -= len(marker)
 
     def hold(self) -> None:
         """From here on, what is consumed may yet be content."""
-        if self._held is None:
-            self._held = []
+        if self._mark == _NOT_HELD:
+            self._mark = self._at
 
     def release(self) -> None:
         """What is held is content; nothing is held any more."""
-        if self._held is not None:
+        if self._mark != _NOT_HELD:
             self.content(self.held())
 
     def held(self) -> str:
         """What is held; nothing is held any more."""
-        held = self._held
-        self._held = None
-        return "" if held is None else "".join(held)
+        if self._mark == _NOT_HELD:
+            return ""
+        held = self._text[self._mark : self._at]
+        if self._kept:
+            held = "".join(self._kept) + held
+        self.drop()
+        return held
 
     def drop(self) -> None:
         """What is held was syntax; nothing is held any more."""
-        self._held = None
+        self._mark = _NOT_HELD
+        if self._kept:
+            self._kept = []
+
+    # -- how text arrives -------------------------------------------------------------------------
+
+    def _replace(self, text: str) -> None:
+        """Reads on in other text, which begins where the old has been read to."""
+        self._keep()
+        self._text = text
+        self._at = 0
+        self._end = len(text)
+
+    def _keep(self) -> None:
+        """The text goes, but for what is held of it."""
+        if self._mark != _NOT_HELD:
+            if self._at > self._mark:
+                self._kept.append(self._text[self._mark : self._at])
+            self._mark = 0
+
+    def _wait_for_rest(self, marker: str) -> None:
+        """All that is left is the beginning of a marker. The next pieces mostly have its rest: then
+        they are compared with it, and neither put together nor searched.
+        """
+        if self._at < self._end:
+            self._keep()
+            self._end -= self._at
+            self._at = 0
+            self._text = marker
+            self._half = True
+            self._passes = False
+
+    def _complete(self, text: str, at: int) -> None:
+        """A marker that was half ends in the next text, there."""
+        if self._mark != _NOT_HELD:
+            self._kept.append(self._text)
+            self._mark = at
+        self._completed = True
+        self._found = self._text
+        self._text = text
+        self._at = at
+        self._end = len(text)
+
+    def _be_quiet(self) -> None:
+        """No piece before the one that may end a marker need be looked at."""
+        self._quiet = True
+        if self._at < self._end:
+            self._unread.append(self._text[self._at :])
+
+    def _wake(self) -> None:
+        """Reads what came in a quiet time."""
+        self._quiet = False
+        if self._unread:
+            self._replace("".join(self._unread))
+            self._unread.clear()
 
     # -- the loops --------------------------------------------------------------------------------
 
@@ -128,13 +199,65 @@ class Cursor(Deltas):
             return self._over()
         return self._stands(markers.texts)
 
+    # What the markers of a call are read with: they go on behind what they find.
+
+    def _find(self) -> bool:
+        """`_search`, and past the marker."""
+        if self._completed:
+            self._completed = False
+        elif not self._search():
+            self._passes = self._half
+            return False
+        else:
+            self._pass_found()
+        return True
+
+    def _expect(self) -> bool:
+        """`_look_ahead`, and past the option."""
+        if self._completed:
+            self._completed = False
+        elif not self._stands(self._options):
+            self._passes = self._half
+            return False
+        else:
+            self._pass_found()
+        return True
+
+    def _gather(self) -> bool:
+        """All the text up to a marker, and past it. Then `_gathered` has it."""
+        if self._completed:
+            self._completed = False
+            piece = ""
+        else:
+            markers = self._markers
+            if not self._closed and not markers.may_end(self._text, self._at):
+                self._be_quiet()
+                return False
+            piece = self._take(markers.find(self._text, self._at, self._closed) - self._at)
+            through = self._over() if self._at == self._end else self._stands(markers.texts)
+            if not through:
+                if piece:
+                    if self._parts is None:
+                        self._parts = []
+                    self._parts.append(piece)
+                self._passes = self._half
+                return False
+            self._pass_found()
+        if self._parts is not None:
+            piece = "".join(self._parts) + piece
+            self._parts = None
+        self._gathered = piece
+        return True
+
+    def _pass_found(self) -> None:
+        if not self._outcome and self._found is not None:
+            self._at += len(self._found)
+
     def _read_json(self) -> bool:
         scanner = self._scanner
         piece = scanner.scan(self._text, self._at, self._closed)
-        if self._raw or self._held is not None:
-            taken = self._take(scanner.reached - self._at)
-            if self._raw:
-                piece = taken
+        if self._raw:
+            piece = self._take(scanner.reached - self._at)
         else:
             self._at = scanner.reached
         if piece:
@@ -160,10 +283,12 @@ class Cursor(Deltas):
         return self._over()
 
     def _skip_space(self) -> bool:
-        at = skip_run(self._text, self._at, self._also)
-        if at > self._at:
-            self._pass(at - self._at)
-        return at < self._end or self._over()
+        self._at = skip_run(self._text, self._at, self._also)
+        return self._at < self._end or self._over()
+
+    def _skip_white(self) -> bool:
+        self._at = skip_white(self._text, self._at)
+        return self._at < self._end or self._over()
 
     def _read_run(self) -> bool:
         if self._characters is not None:
@@ -194,15 +319,6 @@ class Cursor(Deltas):
             option = None
         self._found = option
         return True
-
-    def _wait_for_rest(self, marker: str) -> None:
-        """All that is left is the beginning of a marker. The next pieces mostly have its rest: then
-        they are compared with it, and neither put together nor searched.
-        """
-        self._end -= self._at
-        self._at = 0
-        self._text = marker
-        self._half = self._end > 0
 
     # -- where text goes --------------------------------------------------------------------------
 

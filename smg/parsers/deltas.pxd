@@ -12,6 +12,7 @@ cdef class Deltas:
     cdef str _piece
     cdef list _more
 
+    cdef _reset(self)
     cpdef content(self, str text)
     cpdef reasoning(self, str text)
     cdef _give(self, Py_ssize_t kind, str text)
@@ -19,4 +20,4 @@ cdef class Deltas:
 
     @cython.locals(arguments=CallArguments, content=Content, reasoning=Reasoning)
     cdef object _delta(self)
-    cdef list _taken(self)
+    cdef tuple _taken(self)

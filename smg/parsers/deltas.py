@@ -13,6 +13,10 @@ class Deltas:
     """What a parser has given since it was last asked."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        """As for the first piece. No part of `__init__`: that would be a call by name per class."""
         self._out: list[Delta] = []
         self._kind = _CONTENT  # of the pieces
         self._piece = ""
@@ -68,12 +72,12 @@ class Deltas:
         reasoning.text = text
         return reasoning
 
-    def _taken(self) -> list[Delta]:
+    def _taken(self) -> tuple[Delta, ...]:
         """All deltas; there are none any more."""
         if not self._out:
-            return [self._delta()] if self._piece else []
+            return (self._delta(),) if self._piece else ()
         if self._piece:
             self._seal()
-        out = self._out
-        self._out = []
+        out = tuple(self._out)
+        self._out.clear()
         return out

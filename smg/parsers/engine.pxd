@@ -1,7 +1,7 @@
 # C types of engine.py: every token of an answer passes it.
 cimport cython
 
-from smg._speedups.text_scan cimport Characters, Markers, SourceScanner, behind, continues, go_on
+from smg._speedups.text_scan cimport Characters, Markers, SourceScanner, behind, go_on, rest_in
 from smg.parsers.cursor cimport Cursor
 
 cdef int _NONE, _UNTIL, _JSON, _SPACE, _RUN, _AHEAD, _SOURCE
@@ -11,11 +11,12 @@ cdef int _FOUND, _OVER, _CONTENT
 cdef class Engine(Cursor):
     cdef public bint broken
     cdef int _want
-    cdef list _results
     cdef object _steps
 
-    cpdef list feed(self, str text)
-    cpdef list finish(self)
+    cdef object _begin(self)
+    @cython.locals(at=Py_ssize_t)
+    cpdef tuple feed(self, str text)
+    cpdef tuple finish(self)
     cdef _advance(self)
     cdef bint _continue(self) except -1
     cdef _drive(self)

@@ -13,7 +13,15 @@ import re
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from smg._speedups.text_scan import Characters, Markers, SourceScanner, behind, continues, go_on
+from smg._speedups.text_scan import (
+    WAITS,
+    Characters,
+    Markers,
+    SourceScanner,
+    behind,
+    go_on,
+    rest_in,
+)
 from smg.parsers.base import Delta, Parsed, joined
 from smg.parsers.cursor import NOTHING, Cursor, Sink
 
@@ -53,43 +61,56 @@ class MalformedText(Exception):
 class Engine(Cursor):
     """A parser: subclasses write `run`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def _reset(self) -> None:
+        Cursor._reset(self)
         #: `run` failed by a mistake of ours; everything since is content
         self.broken = False
         self._want = _NONE
-        self._results: list[Any] = []
-        self._steps: Steps[Any] | None = self.run()
+        self._steps: Steps[Any] | None = self._begin()
 
-    def run(self) -> Steps[Any] | None:
+    def _begin(self) -> Steps[Any] | None:
+        return self.run()
+
+    def run(self) -> Steps[Any]:
         """Reads to the end of the text: ends by EndOfText, not by returning."""
         raise NotImplementedError
 
     # -- what the pipeline calls ------------------------------------------------------------------
 
-    def feed(self, text: str) -> list[Delta]:
+    def feed(self, text: str) -> tuple[Delta, ...]:
         """Takes the next piece of text; gives what is certain by now."""
-        if self._at < self._end:
-            if self._half:
-                if continues(self._text, self._end, text):
-                    self._end += len(text)
-                    return []
-                self._half = False
-            text = behind(self._text, self._at, self._end, text)
-        self._text = text
-        self._at = 0
-        self._end = len(text)
+        if self._half:
+            at = rest_in(self._text, self._end, text)
+            if at == 0:
+                self._end += len(text)
+                return ()
+            self._half = False
+            if at > 0 and self._passes:
+                self._complete(text, at)
+            else:
+                self._replace(behind(self._text, 0, self._end, text))
+        elif self._quiet:
+            self._unread.append(text)
+            if not self._markers.may_end(text, 0):
+                return ()
+            self._wake()
+        elif self._at < self._end:
+            self._replace(behind(self._text, self._at, self._end, text))
+        else:
+            self._replace(text)
         if self._end:
             self._advance()
         return self._taken()
 
-    def finish(self) -> list[Delta]:
+    def finish(self) -> tuple[Delta, ...]:
         """No text will follow: gives what was kept back."""
         if not self._closed:
             self._closed = True
             if self._half:
                 self._half = False
                 self._text = self._text[: self._end]
+            elif self._quiet:
+                self._wake()
             self._advance()
         return self._taken()
 
@@ -110,6 +131,7 @@ class Engine(Cursor):
                 self.broken = True
                 log.exception("parser %s failed, text is passed on", type(self).__name__)
             self._want = _NONE
+            self._half = self._quiet = False
         self.release()
         self.content(self._take(self._end - self._at))
 
@@ -132,7 +154,7 @@ class Engine(Cursor):
 
     def _drive(self) -> None:
         """Lets `run` go on until text is wanting."""
-        if self._steps is None or go_on(self._steps, self._results):
+        if self._steps is None or go_on(self._steps) is not WAITS:
             raise RuntimeError("a parser's run has ended before the text")
 
     # -- reading ----------------------------------------------------------------------------------
@@ -277,14 +299,14 @@ class Engine(Cursor):
     def passed(self) -> str:
         """The marker that stood here and is consumed."""
         found = self.marker()
-        self._pass(len(found))
+        self._at += len(found)
         return found
 
     def skipped(self) -> str | None:
         """Which of the options stood here and is consumed; None if none did."""
         found = self.found()
         if found is not None:
-            self._pass(len(found))
+            self._at += len(found)
         return found
 
     def found(self) -> str | None:

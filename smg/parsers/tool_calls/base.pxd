@@ -17,21 +17,28 @@ cdef class ToolParser(Engine):
 
     cpdef begin(self, str name)
     cpdef arguments(self, str text)
+    cdef _write(self, str text)
     cpdef escaped_arguments(self, str text)
     cpdef bint try_arguments(self) except -1
     cpdef bint try_string(self, Markers markers) except -1
+
+
+cdef class BlockMarkers:
+    cdef readonly tuple starts, dropped
+    cdef readonly Markers markers
 
 
 cdef class BlockParser(ToolParser):
     cdef public tuple owed
     cdef public bint in_section
     cdef int _place
-    cdef tuple _starts, _dropped
-    cdef Markers _all
+    cdef bint _in_block, _after_call
+    cdef BlockMarkers _all
 
+    cdef bint _read_block(self) except -1
     cdef bint _between(self) except -1
     cdef bint _begun(self, str marker) except -1
 
 
 cdef dict _MARKERS
-cdef Markers _markers_of(object kind)
+cdef BlockMarkers _markers_of(object kind)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from smg._speedups.text_scan import Markers, go_on
+from smg._speedups.text_scan import WAITS, Markers, go_on
 from smg._speedups.text_values import escaped
 from smg.parsers.base import CallStart
 from smg.parsers.engine import Engine, MalformedText, Steps
@@ -55,10 +55,13 @@ class ToolParser(Engine):
     """Splits text into content and calls. One instance per choice of a request."""
 
     def __init__(self, context: ToolContext) -> None:
-        super().__init__()
         self.tools = context.tools
         self._make_id = context.make_id
         self._parallel = context.parallel
+        self._reset()
+
+    def _reset(self) -> None:
+        Engine._reset(self)
         self._calls = 0
         self._muted = False
 
@@ -76,12 +79,16 @@ class ToolParser(Engine):
 
     def arguments(self, text: str) -> None:
         """More argument text of the call announced last."""
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        """`arguments`, for those that are compiled too."""
         if text and not self._muted:
             self._give(self._calls - 1, text)
 
     def escaped_arguments(self, text: str) -> None:
         """More of a string in the arguments: not escaped yet, without quotes."""
-        self.arguments(escaped(text))
+        self._write(escaped(text))
 
     # The engine's `try_json` and `try_until` for what every call passes.
 
@@ -127,19 +134,19 @@ class BlockParser(ToolParser):
     #: taken out wherever they stand between blocks
     dropped = _NO_MARKERS
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
+    def _reset(self) -> None:
+        ToolParser._reset(self)
         self.owed: tuple[str, ...] = ()
         self.in_section = False  # for those that read sections
         self._place = _AT_START
-        self._starts = self.starts
-        self._dropped = self.dropped
+        self._in_block = False
+        self._after_call = False  # a call was the last thing in the block
         self._all = _markers_of(type(self))
 
-    def block(self, marker: str) -> Steps[Rest]:
+    def block(self, marker: str) -> Steps[Rest] | None:
         """Reads a block; the cursor is at its marker, and the text is held. Consumes something.
         Gives whether a call was the last thing in it, or what reads on. MalformedText: what is
-        held, and what follows, is content.
+        held, and what follows, is content. None: `_read_block` reads it.
         """
         raise NotImplementedError
 
@@ -151,29 +158,37 @@ class BlockParser(ToolParser):
         """A closer that was owed has been read."""
         self.owed = tuple(other for other in self.owed if other != marker)
 
-    def run(self) -> Steps[Any] | None:
-        """Nothing: blocks run."""
-        return None
+    def _begin(self) -> Steps[Any] | None:
+        return None  # blocks run
 
     def _drive(self) -> None:
         while True:
-            if self._steps is not None:
-                try:
-                    if not go_on(self._steps, self._results):
-                        return
-                    after_call = self._results.pop()
-                    if after_call is not None and not isinstance(after_call, bool):
-                        self._steps = after_call
-                        continue
-                except MalformedText:
-                    after_call = False
+            if self._in_block:
+                if not self._read_block():
+                    return
+                self._in_block = False
                 self._steps = None
                 self._want = _NONE
-                if not after_call:
+                if not self._after_call:
                     self.release()
-                self._place = _BEHIND_CALL if after_call else _IN_TEXT
+                self._place = _BEHIND_CALL if self._after_call else _IN_TEXT
             if not self._between():
                 return
+
+    def _read_block(self) -> bool:
+        """Goes on with a block; whether it is over, and then `_after_call` is known."""
+        try:
+            while True:
+                result = go_on(self._steps)
+                if result is WAITS:
+                    return False
+                if result is None or isinstance(result, bool):
+                    self._after_call = bool(result)
+                    return True
+                self._steps = result
+        except MalformedText:
+            self._after_call = False
+        return True
 
     def _between(self) -> bool:
         """Reads on between blocks: up to a block (true), or as far as the text goes."""
@@ -181,7 +196,7 @@ class BlockParser(ToolParser):
             place = self._place
             if place == _IN_TEXT:
                 self._place = _AT_MARKER
-                self._markers = self._all
+                self._markers = self._all.markers
                 self._sink_kind = _CONTENT
                 if not self._search():
                     self._want = _UNTIL
@@ -195,7 +210,7 @@ class BlockParser(ToolParser):
                 self._place = _BEHIND_SPACE
                 self.hold()
                 self._also = _WHITE
-                if not self._skip_space():
+                if not self._skip_white():
                     self._want = _SPACE
                     return False
             elif place == _BEHIND_SPACE:
@@ -203,7 +218,7 @@ class BlockParser(ToolParser):
                     self.drop()
                     return False
                 self._place = _AT_NEXT
-                self._options = self._all.texts
+                self._options = self._all.markers.texts
                 if not self._look_ahead():
                     self._want = _AHEAD
                     return False
@@ -217,22 +232,30 @@ class BlockParser(ToolParser):
                 self._place = _IN_TEXT
                 self._steps = self.lead()
                 if self._steps is not None:
+                    self._in_block = True
                     return True
 
     def _begun(self, marker: str) -> bool:
         """Reads a marker between blocks; whether a block begins with it."""
         self._want = _NONE
-        if marker in self._starts:
+        if marker in self._all.starts:
             self.hold()
-            self._steps = self.block(marker)
+            self._in_block = True
+            try:
+                self._steps = self.block(marker)
+            except MalformedText:
+                self._in_block = False
+                self.release()
+                self._place = _IN_TEXT
+                return False
             return True
-        if marker in self._dropped:
+        if marker in self._all.dropped:
             self.drop()
-            self._pass(len(marker))
+            self._at += len(marker)
             self._place = _BEHIND_CALL if self._place == _AT_NEXT else _IN_TEXT
         elif marker in self.owed:
             self.drop()
-            self._pass(len(marker))
+            self._at += len(marker)
             self.closed_by(marker)
             self._place = _BEHIND_CALL
         else:
@@ -242,14 +265,23 @@ class BlockParser(ToolParser):
         return False
 
 
-_MARKERS: dict[type[BlockParser], Markers] = {}
+class BlockMarkers:
+    """What a format says about its blocks."""
+
+    def __init__(self, kind: type[BlockParser]) -> None:
+        self.starts = kind.starts
+        self.dropped = kind.dropped
+        self.markers = Markers(kind.starts + kind.closers + kind.dropped)
 
 
-def _markers_of(kind: type[BlockParser]) -> Markers:
-    """All markers of a format, made once: there are no more classes than formats."""
+_MARKERS: dict[type[BlockParser], BlockMarkers] = {}
+
+
+def _markers_of(kind: type[BlockParser]) -> BlockMarkers:
+    """The markers of a format, made once: there are no more classes than formats."""
     markers = _MARKERS.get(kind)
     if markers is None:
-        markers = _MARKERS[kind] = Markers(kind.starts + kind.closers + kind.dropped)
+        markers = _MARKERS[kind] = BlockMarkers(kind)
     return markers
 
 

@@ -1,22 +1,23 @@
 # C types of dsml.py: every parameter passes it.
 cimport cython
 
+from smg._speedups.text_scan cimport Markers
 from smg.parsers.coercion cimport json_or_text
+from smg.parsers.tool_calls.base cimport BlockParser
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
-cdef int _BETWEEN, _AT_TAG, _IN_KEY, _BEHIND_KEY, _IN_VALUE, _MALFORMED
-cdef int _CONTENT, _TO_NOBODY, _ESCAPED
+cdef Markers _KEY_END
+cdef str _STRING
+cdef tuple _KINDS
+cdef int _MALFORMED, _TO_NOBODY, _ESCAPED
+cdef int _BETWEEN, _IN_KEY, _BEHIND_CALL, _AT_ARGUMENTS
 
 
 cdef class DsmlCalls(ParameterCalls):
     cdef bint _is_string
 
-    @cython.locals(tags=Tags, place=int, found=str)
-    cdef bint _read_parameters(self) except -1
+    @cython.locals(text=str, behind=str, quote=Py_ssize_t)
+    cdef bint _read_key(self) except -1
 
-    @cython.locals(tags=Tags)
-    cdef bint _enter(self, str marker) except -1
-
-    @cython.locals(tags=Tags)
-    cdef _begin_value(self, str kind)
-    cdef _end_value(self)
+    @cython.locals(tags=Tags, dropped=bint, value=str)
+    cdef bint _read_value(self) except -1

@@ -13,49 +13,52 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from smg._speedups.text_scan import Characters
+from smg._speedups.text_scan import Markers
 from smg.parsers.coercion import json_or_text
 from smg.parsers.engine import Steps
-from smg.parsers.tool_calls.base import Rest, ToolContext
+from smg.parsers.tool_calls.base import BlockParser
 from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls, Tags
-from smg.parsers.tool_calls.sections import SectionParser
+from smg.parsers.tool_calls.sections import ParameterSections
 
 _END_OF_SENTENCE = "<｜end▁of▁sentence｜>"
-_KEY = Characters(but='<>"\n')
-_STRING = '" string="true">'
-_KINDS = (_STRING, '" string="false">')
+_KEY_END = Markers((">", "<", "\n"))
+# What stands behind a key.
+_STRING = '" string="true"'
+_KINDS = (_STRING, '" string="false"')
 
 # As in the engine, base.py and parameters.py.
 _MALFORMED = 2
 _TO_NOBODY = -5
 _ESCAPED = -6
-_CONTENT = -1
-_WHITE = " \t\r\n"
-_BETWEEN = 0
-_AT_TAG = 1
-_IN_KEY = 2
-_BEHIND_KEY = 3
-_IN_VALUE = 5
+_BETWEEN = 4
+_IN_KEY = 6
+_BEHIND_CALL = 10
+# One more place in a call.
+_AT_ARGUMENTS = 11
 
 
 class DsmlCalls(ParameterCalls):
-    """Strings are streamed as they arrive; other values wait for their end."""
+    """Strings are streamed as they arrive; other values wait for their end. All arguments may also
+    be one JSON object.
+    """
 
     typed = False
-    #: variants have a sentinel in them
-    tags = Tags('<parameter name="', '"', "</parameter>", "</invoke>")
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
+    def _reset(self) -> None:
+        ParameterCalls._reset(self)
         self._is_string = False
 
-    def call(self) -> Steps[Rest]:
-        """Reads one invocation."""
-        self.begin((yield from self.name('">', self.tools.accepts)))
-        if not self.try_space():
-            yield
-        if self.character() != "{":
-            return self.parameters(self.tags)
+    def _announce(self) -> None:
+        self.begin(self._name)
+        self._place_in_call = _AT_ARGUMENTS
+
+    def _read_block(self) -> bool:
+        if self._steps is None and not ParameterCalls._read_block(self):
+            return False
+        return self._steps is None or BlockParser._read_block(self)
+
+    def _object(self) -> Steps[bool]:
+        """Arguments that are one object, and the end of the call."""
         if not self.try_arguments():
             yield
         self.found()
@@ -67,94 +70,68 @@ class DsmlCalls(ParameterCalls):
         self.skipped()
         return True
 
-    def _read_parameters(self) -> bool:
-        tags = self._tags
-        assert tags is not None
-        while True:
-            place = self._place_in_call
-            if place == _BETWEEN:
-                self._also = _WHITE
-                if not self._skip_space():
-                    return False
-                self._markers = tags.inside
-                self._sink_kind = _CONTENT
-                self._place_in_call = _AT_TAG
-            elif place == _AT_TAG:
-                if not self._search():
-                    return False
-                found = self._found
-                if self._outcome or found is None or not self._enter(found):
-                    return True
-            elif place == _IN_KEY:
-                if not self._read_run():
-                    return False
-                if self._outcome:
-                    return True
-                self._key = "".join(self._run)
-                self._options = _KINDS
-                self._place_in_call = _BEHIND_KEY
-            elif place == _BEHIND_KEY:
-                if not self._look_ahead():
-                    return False
-                found = self._found
-                if found is None:
-                    self.content(tags.parameter + self._key)  # of a call that is announced already
-                    self._outcome = _MALFORMED
-                    return True
-                self._begin_value(found)
-            else:
-                if not self._search():
-                    return False
-                found = self._found
-                if self._outcome or found is None:
-                    self.arguments("".join(self._list).strip())
-                    return True
-                self._pass(len(found))
-                if found not in tags.dropped:
-                    self._end_value()
-                    self._place_in_call = _BETWEEN
+    def _begin_key(self) -> None:
+        self._markers = _KEY_END
+        self._place_in_call = _IN_KEY
 
-    def _enter(self, marker: str) -> bool:
-        """Reads a tag between parameters; whether the call goes on."""
-        tags = self._tags
-        assert tags is not None
-        if marker == tags.parameter:
-            self._pass(len(marker))
-            self._characters = _KEY
-            self._limit = MAX_NAME
-            self._run = []
-            self._place_in_call = _IN_KEY
-        elif marker in tags.dropped:
-            self._pass(len(marker))
-            self._place_in_call = _BETWEEN
-        else:
-            if marker == tags.call_end:
-                self._pass(len(marker))
-            self.end()
+    def _read_key(self) -> bool:
+        if self._place_in_call == _AT_ARGUMENTS:
+            if not self._skip_white():
+                return False
+            if self._outcome or self._text[self._at] != "{":
+                self._place_in_call = _BETWEEN
+            else:
+                self._steps = self._object()
+                self._place_in_call = _BEHIND_CALL
+            return True
+        if not self._gather():
             return False
+        text = self._gathered
+        quote = text.find('"')
+        if quote < 0:
+            if self._outcome:
+                return True
+            quote = len(text)
+        self._key = text[:quote]
+        behind = text[quote:]
+        if self._found == ">" and behind in _KINDS and not self._outcome and quote <= MAX_NAME:
+            self._is_string = behind == _STRING
+            self._begin_value()
+            return True
+        if not self._outcome and self._found is not None:
+            behind += self._found
+        assert self._tags is not None
+        self.content(self._tags.parameter + self._key)  # of a call that is announced already
+        self._give_back(behind)
+        self._outcome = _MALFORMED
         return True
 
-    def _begin_value(self, kind: str) -> None:
-        """Writes a key, and sets out for the value."""
-        tags = self._tags
-        assert tags is not None
-        self._pass(len(kind))
-        self.key(self._key)
-        self._collect(tags.value_end, _IN_VALUE)
-        self._is_string = kind == _STRING
+    def _begin_value(self) -> None:
+        ParameterCalls._begin_value(self)
         if self._is_string:
-            self.arguments('"')
+            self._write_member(self._key, '"')
             self._sink_kind = _TO_NOBODY if self._muted else _ESCAPED
 
-    def _end_value(self) -> None:
-        """Writes what is left of a value."""
+    def _read_value(self) -> bool:
+        tags = self._tags
+        assert tags is not None
+        if not (self._find() if self._is_string else self._gather()):
+            return False
+        dropped = not self._outcome and self._found in tags.dropped
         if self._is_string:
-            self.arguments('"')
+            if not self._outcome and not dropped:
+                self._write('"')
+        elif dropped:
+            self._parts = [self._gathered]
         else:
-            self.arguments(json_or_text("".join(self._list).strip()))
+            value = self._gathered.strip()
+            self._write_member(self._key, value if self._outcome else json_or_text(value))
+        if not dropped:
+            self._place_in_call = _BETWEEN
+        return True
 
 
-class Dsml(DsmlCalls, SectionParser):
+class Dsml(DsmlCalls, ParameterSections):
     """The tags of a variant."""
 
     sentinel: ClassVar[str] = "｜DSML｜"
@@ -163,6 +140,8 @@ class Dsml(DsmlCalls, SectionParser):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.tags = Tags(
+            (),
+            '">',
             f'<{cls.sentinel}parameter name="',
             '"',
             f"</{cls.sentinel}parameter>",

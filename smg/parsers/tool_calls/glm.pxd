@@ -1,16 +1,21 @@
 # C types of glm.py: every parameter passes it.
 cimport cython
 
-from smg._speedups.text_values cimport quoted
+from smg._speedups.text_values cimport member_text
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
-cdef int _BETWEEN, _AT_TAG, _IN_KEY, _BEHIND_KEY, _AT_VALUE, _IN_VALUE, _MALFORMED
-cdef Tags _TAGS
+cdef int _MALFORMED, _BETWEEN, _IN_KEY, _BEHIND_KEY, _AT_VALUE
+cdef tuple _VALUE
 
 
 cdef class GlmCalls(ParameterCalls):
-    cdef str _name
     cdef list _written
 
-    @cython.locals(place=int, found=str, text=str)
-    cdef bint _read_parameters(self) except -1
+    @cython.locals(tags=Tags)
+    cdef bint _read_tag(self) except -1
+
+    @cython.locals(place=int)
+    cdef bint _read_key(self) except -1
+
+    @cython.locals(value=str)
+    cdef bint _read_value(self) except -1

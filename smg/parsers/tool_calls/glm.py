@@ -9,90 +9,87 @@
 from __future__ import annotations
 
 from smg._speedups.text_scan import Characters
-from smg._speedups.text_values import quoted
-from smg.parsers.engine import MalformedText, Steps
-from smg.parsers.tool_calls.base import Rest, ToolContext
-from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls, Tags
-
-_NAME = Characters(but="< \t\r\n")
-_TAGS = Tags("<arg_key>", "</arg_key>", "</arg_value>", "</tool_call>")
-_NEXT = (_TAGS.parameter, _TAGS.call_end)
-_VALUE = ("<arg_value>",)
+from smg._speedups.text_values import member_text
+from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 
 # As in the engine and in parameters.py.
 _MALFORMED = 2
-_WHITE = " \t\r\n"
-_BETWEEN = 0
-_AT_TAG = 1
-_IN_KEY = 2
-_BEHIND_KEY = 3
-_AT_VALUE = 4
-_IN_VALUE = 5
+_BETWEEN = 4
+_IN_KEY = 6
+_BEHIND_KEY = 7
+_AT_VALUE = 8
+
+_VALUE = ("<arg_value>",)
 
 
 class GlmCalls(ParameterCalls):
     """A call is given whole when its tag closes; one that never closes is content."""
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
-        self._name = ""
+    tags = Tags(
+        ("",),  # white space
+        "",
+        "<arg_key>",
+        "</arg_key>",
+        "</arg_value>",
+        "</tool_call>",
+        names=Characters(but="< \t\r\n"),
+    )
+
+    def _reset(self) -> None:
+        ParameterCalls._reset(self)
         self._written: list[str] = []  # the members of the call
 
-    def block(self, marker: str) -> Steps[Rest]:
-        self.take(len(marker))
-        if not self.try_space():
-            yield
-        self.found()
-        if not self.try_run_of(_NAME, MAX_NAME):
-            yield
-        self._name = self.matched()
-        if not self.tools.accepts(self._name):
-            raise MalformedText
+    def _announce(self) -> None:
         self._types = self.tools.types(self._name)
         self._written = []
-        return self.parameters(_TAGS)
+        self._place_in_call = _BETWEEN
 
-    def _read_parameters(self) -> bool:
-        while True:
-            place = self._place_in_call
-            if place in (_BETWEEN, _BEHIND_KEY):
-                self._also = _WHITE
-                if not self._skip_space():
-                    return False
-                self._options = _NEXT if place == _BETWEEN else _VALUE
-                self._place_in_call = _AT_TAG if place == _BETWEEN else _AT_VALUE
-            elif self._outcome:
-                return True
-            elif place in (_AT_TAG, _AT_VALUE):
-                if not self._look_ahead():
-                    return False
-                found = self._found
-                if found is None:
-                    self._outcome = _MALFORMED
-                    return True
-                self._pass(len(found))
-                if place == _AT_VALUE:
-                    self._collect(_TAGS.value_end, _IN_VALUE)
-                elif found == _TAGS.parameter:
-                    self._collect(_TAGS.key_end, _IN_KEY)
-                else:
-                    self.begin(self._name)
-                    self.arguments("{" + ",".join(self._written) + "}")
-                    return True
-            elif not self._search():
+    def _read_tag(self) -> bool:
+        tags = self._tags
+        assert tags is not None
+        self._options = tags.inside.texts
+        if not self._expect():
+            return False
+        if self._found is None:
+            self._outcome = _MALFORMED
+        elif self._found == tags.parameter:
+            self._begin_key()
+        else:
+            self.begin(self._name)
+            self._members = len(self._written)
+            self._write("".join(self._written))
+            self._end_call()
+        return True
+
+    def _read_key(self) -> bool:
+        place = self._place_in_call
+        if place == _IN_KEY:
+            if not self._gather():
                 return False
+            self._key = self._gathered.strip()
+            self._place_in_call = _BEHIND_KEY
+        elif place == _BEHIND_KEY:
+            if not self._skip_white():
+                return False
+            self._options = _VALUE
+            self._place_in_call = _AT_VALUE
+        else:
+            if not self._expect():
+                return False
+            if self._found is None:
+                self._outcome = _MALFORMED
             else:
-                found = self._found
-                if self._outcome or found is None:
-                    return True
-                self._pass(len(found))
-                text = "".join(self._list)
-                if place == _IN_KEY:
-                    self._key = text.strip()
-                    self._place_in_call = _BEHIND_KEY
-                else:
-                    self._written.append(f"{quoted(self._key)}:{self.value(self._key, text)}")
-                    self._place_in_call = _BETWEEN
+                self._begin_value()
+        return True
+
+    def _read_value(self) -> bool:
+        if not self._gather():
+            return False
+        if not self._outcome:
+            value = self.value(self._key, self._gathered)
+            self._written.append(member_text("," if self._written else "{", self._key, value))
+            self._place_in_call = _BETWEEN
+        return True
 
 
 class Glm(GlmCalls):

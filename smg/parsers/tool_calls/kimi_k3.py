@@ -17,7 +17,7 @@ from smg.parsers.coercion import json_or_text
 from smg.parsers.engine import EndOfText, MalformedText, Sink, Steps
 from smg.parsers.markers import Markers
 from smg.parsers.tool_calls.base import ToolContext
-from smg.parsers.tool_calls.parameters import ParameterCalls
+from smg.parsers.tool_calls.members import MemberCalls
 
 OPEN, CLOSE, SEP = "<|open|>", "<|close|>", "<|sep|>"
 #: channels whose tags are never shown, and what a tag of one has in it
@@ -32,7 +32,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _VALUE_END = Markers((CLOSE,))
 
 
-class KimiK3(ParameterCalls):
+class KimiK3(MemberCalls):
     """Undeclared names are calls too. Strings are given as they come, other values at their end."""
 
     starts = (OPEN, CLOSE)

@@ -10,29 +10,28 @@
 from __future__ import annotations
 
 from smg.parsers.coercion import infer_bracketed
-from smg.parsers.engine import Steps
-from smg.parsers.tool_calls.base import Rest
-from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
-from smg.parsers.tool_calls.sections import SectionParser
+from smg.parsers.tool_calls.parameters import Tags
+from smg.parsers.tool_calls.sections import ParameterSections
 
 _WRAPPER_END = "</minimax:tool_call>"
 _INVOKE = '<invoke name="'
-_TAGS = Tags('<parameter name="', '">', "</parameter>", "</invoke>", _WRAPPER_END, _INVOKE)
 
 
-class MiniMax(ParameterCalls, SectionParser):
+class MiniMax(ParameterSections):
     """Entities in values are decoded, white space is kept. Undeclared names are calls too."""
 
     starts = ("<minimax:tool_call>", _INVOKE)
     closers = (_WRAPPER_END,)
     call_begin = _INVOKE
     section_end = _WRAPPER_END
+    tags = Tags(
+        (), '">', '<parameter name="', '">', "</parameter>", "</invoke>", _WRAPPER_END, _INVOKE
+    )
     trims = False
     decodes = True
 
-    def call(self) -> Steps[Rest]:
-        self.begin((yield from self.name('">', bool)))
-        return self.parameters(_TAGS)
+    def accepts(self, name: str) -> bool:
+        return bool(name)
 
     def infer(self, raw: str) -> str:
         return infer_bracketed(raw)

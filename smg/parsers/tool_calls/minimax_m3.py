@@ -16,18 +16,20 @@ from smg._speedups.text_scan import MAX_DEPTH
 from smg.parsers.coercion import infer_json, quoted
 from smg.parsers.engine import EndOfText, MalformedText, Steps
 from smg.parsers.markers import Markers
-from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls
+from smg.parsers.tool_calls.members import MemberCalls
+from smg.parsers.tool_calls.parameters import MAX_NAME
 from smg.parsers.tool_calls.sections import SectionParser
 
 _MARK = "]<]minimax[>["
 _INVOKE = _MARK + '<invoke name="'
+_NAME = re.compile(r'[^<>"\n]*')
 _TAG = re.compile(r"[^<>\n]*")
 _FOLLOWING = re.compile(r'invoke name="([^"]+)"')
 _CALL_ENDS = ("/invoke", "/tool_call")
 _TAG_BEGINS = Markers((_MARK + "<",))
 
 
-class MiniMaxM3(ParameterCalls, SectionParser):
+class MiniMaxM3(MemberCalls, SectionParser):
     """A parameter is given when its element closes. Undeclared names are calls too."""
 
     starts = (_MARK + "<tool_call>", _INVOKE)
@@ -36,7 +38,10 @@ class MiniMaxM3(ParameterCalls, SectionParser):
     section_end = closers[0]
 
     def call(self) -> Steps[bool]:
-        self.begin((yield from self.name('">', bool)))
+        name = (yield from self.run_of(_NAME, MAX_NAME)).strip()
+        if (yield from self.skip('">')) is None or not name:
+            raise MalformedText
+        self.begin(name)
         while True:
             yield from self.space()
             self.hold()

@@ -1,36 +1,41 @@
 # C types of parameters.py: every parameter passes it.
 cimport cython
 
-from smg._speedups.text_values cimport escaped, quoted
-from smg._speedups.text_scan cimport Markers
-from smg.parsers.coercion cimport coerce
-from smg.parsers.tool_calls.base cimport BlockParser
+from smg._speedups.text_scan cimport Characters, Markers
+from smg.parsers.tool_calls.members cimport MemberCalls
 
-
-cdef int _BETWEEN, _AT_TAG, _IN_KEY, _BEHIND_KEY, _AT_VALUE, _IN_VALUE
-cdef int _CONTENT, _TO_LIST, _PARAMETERS
+cdef int _BEFORE_PART, _AT_PART, _IN_NAME, _BEHIND_NAME, _BETWEEN, _AT_TAG
+cdef int _IN_KEY, _BEHIND_KEY, _AT_VALUE, _IN_VALUE, _BEHIND_CALL
+cdef int _FOUND, _OVER, _MALFORMED, _CONTENT
 
 
 cdef class Tags:
+    cdef readonly tuple head, name_end, dropped
+    cdef readonly Characters names
     cdef readonly str parameter, call_end
     cdef readonly Markers key_end, value_end, inside
-    cdef readonly tuple dropped
 
 
-cdef class ParameterCalls(BlockParser):
-    cdef readonly dict _types
-    cdef Py_ssize_t _members
+cdef class ParameterCalls(MemberCalls):
     cdef Tags _tags
-    cdef bint _trims, _decodes
+    cdef tuple _head
     cdef int _place_in_call
-    cdef str _key
+    cdef str _name, _key
 
-    cpdef key(self, str key)
-    cpdef str value(self, str key, str raw)
-    cpdef member(self, str key, str raw)
-    cpdef end(self)
+    cpdef open(self, tuple head)
 
-    @cython.locals(tags=Tags, place=int, found=str, key=str, value=str)
-    cdef bint _read_parameters(self) except -1
-    cdef _collect(self, Markers markers, int place)
-    cpdef _cut(self, str key, str rest)
+    @cython.locals(place=int)
+    cdef bint _read_call(self) except -1
+
+    @cython.locals(tags=Tags, place=int)
+    cdef bint _read_head(self) except -1
+    cdef _begin_name(self)
+    cdef _announce(self)
+
+    @cython.locals(tags=Tags, found=str)
+    cdef bint _read_tag(self) except -1
+    cdef _begin_key(self)
+    cdef bint _read_key(self) except -1
+    cdef _begin_value(self)
+    cdef bint _read_value(self) except -1
+    cdef _end_call(self)

@@ -1,53 +1,61 @@
-"""Calls whose arguments are written one by one, as in XML: they become the members of an object.
+"""Calls whose arguments are written one by one, as in XML: all that is between their tags.
 
-A call that is cut in the middle of a value keeps what there is of it, as JSON that is cut too.
+Like the engine's primitives this is state and no generator: half of the text is tags, and to wake a
+generator at each costs as much as all the rest. Formats say in `Tags` how a call is written; what
+they read in another way, they override.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from smg._speedups.text_scan import Characters, Markers
-from smg._speedups.text_values import escaped, quoted
-from smg.parsers.coercion import coerce, infer_json
-from smg.parsers.engine import MalformedText, Steps
-from smg.parsers.tool_calls.base import BlockParser, ToolContext
+from smg.parsers.engine import EndOfText
+from smg.parsers.tool_calls.members import MemberCalls
 
 MAX_NAME = 256  # characters; OpenAI allows 64
 
 # Where a parser stands in a call.
-_BETWEEN = 0
-_AT_TAG = 1
-_IN_KEY = 2
-_BEHIND_KEY = 3
-_AT_VALUE = 4
-_IN_VALUE = 5
+_BEFORE_PART = 0
+_AT_PART = 1
+_IN_NAME = 2
+_BEHIND_NAME = 3
+_BETWEEN = 4
+_AT_TAG = 5
+_IN_KEY = 6
+_BEHIND_KEY = 7
+_AT_VALUE = 8
+_IN_VALUE = 9
+_BEHIND_CALL = 10
 
-# As in the engine; and one more that waits for text.
+# As in the engine.
+_FOUND = 0
+_OVER = 1
+_MALFORMED = 2
 _CONTENT = -1
-_TO_LIST = -3
-_WHITE = " \t\r\n"
-_PARAMETERS = 7
 
 _NAME = Characters(but='<>"\n')
-# In this order: `&amp;lt;` is `&lt;`.
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"), ("&quot;", '"'), ("&apos;", "'"))
 
 
 class Tags:
-    """The tags of a format: `parameter` opens one up to its key, `call_end` closes the call, as
-    any of `others` does, which belong to what follows. `dropped` is nothing, also in values.
+    """How a format writes a call. `head`: parts in front of the name, before each of which white
+    space may stand. `parameter` opens a parameter up to its key, `call_end` closes the call, as any
+    of `others` does, which belong to what follows. `dropped` is nothing, also in values.
     """
 
     def __init__(
         self,
+        head: tuple[str, ...],
+        name_end: str,
         parameter: str,
         key_end: str,
         value_end: str,
         call_end: str,
         *others: str,
         dropped: tuple[str, ...] = (),
+        names: Characters = _NAME,
     ) -> None:
+        self.head = head
+        self.names = names
+        self.name_end = (name_end,)
         self.parameter = parameter
         self.call_end = call_end
         self.key_end = Markers((key_end,))
@@ -56,149 +64,169 @@ class Tags:
         self.dropped = dropped
 
 
-class ParameterCalls(BlockParser):
+class ParameterCalls(MemberCalls):
     """Reads values up to a closing tag and writes members."""
 
-    #: whether the schema has a say
-    typed = True
-    #: white space around values means nothing
-    trims = True
-    #: entities in values are decoded
-    decodes = False
+    #: formats have their own
+    tags = Tags((), ">", "<parameter=", ">", "</parameter>", "</function>")
 
-    def __init__(self, context: ToolContext) -> None:
-        super().__init__(context)
-        self._types: dict[str, str] = {}
-        self._members = 0
+    def _reset(self) -> None:
+        MemberCalls._reset(self)
         self._tags: Tags | None = None
+        self._head: tuple[str, ...] = ()
         self._place_in_call = _BETWEEN
+        self._name = ""
         self._key = ""
-        self._trims = self.trims
-        self._decodes = self.decodes
 
-    def begin(self, name: str) -> None:
-        BlockParser.begin(self, name)
-        self._types = self.tools.types(name) if self.typed else {}
-        self._members = 0
-        self.owed = self.closers
+    def block(self, marker: str) -> None:
+        self.take(len(marker))
+        self.open(self.tags.head)
 
-    def key(self, key: str) -> None:
-        """The beginning of a member: all before the value."""
-        self.arguments(f"{',' if self._members else '{'}{quoted(key)}:")
-        self._members += 1
+    def open(self, head: tuple[str, ...]) -> None:
+        """A call has begun: `head` follows, and the name."""
+        self._tags = self.tags
+        self._head = head
+        self._place_in_call = _BEFORE_PART
+        if not head:
+            self._begin_name()
 
-    def infer(self, raw: str) -> str:
-        """How a value is read that has no declared type and is neither word nor usual number."""
-        return infer_json(raw)
+    def accepts(self, name: str) -> bool:
+        """Whether a call of that name is a call."""
+        return self.tools.accepts(name)
 
-    def value(self, key: str, raw: str) -> str:
-        """The JSON text of a value."""
-        if self._trims:
-            raw = raw.strip()
-        if self._decodes and "&" in raw:
-            for entity, character in _ENTITIES:
-                raw = raw.replace(entity, character)
-        return coerce(raw, self._types.get(key), self.infer)
-
-    def member(self, key: str, raw: str) -> None:
-        """A member whose value has been read."""
-        begin = "," if self._members else "{"
-        self._members += 1
-        self.arguments(f"{begin}{quoted(key)}:{self.value(key, raw)}")
-
-    def end(self) -> None:
-        """Closes the object."""
-        self.arguments("}" if self._members else "{}")
-
-    def parameters(self, tags: Tags) -> Steps[bool]:
-        """All parameters of a call that is announced, and its end; true, as of `block`. What stands
-        between them and is neither parameter nor end is content.
-        """
-        self._tags = tags
-        self._place_in_call = _BETWEEN
-        if not self._read_parameters():
-            self._want = _PARAMETERS
-            yield
-        self.found()
+    def _read_block(self) -> bool:
+        if not self._read_call():
+            return False
+        outcome = self._outcome
+        self._outcome = _FOUND
+        if outcome == _OVER:
+            raise EndOfText
+        self._after_call = outcome == _FOUND
         return True
 
-    # Like the engine's primitives this is state and no generator: half of the text is tags, and to
-    # wake a generator at each costs as much as all the rest.
-
-    def _continue(self) -> bool:
-        if self._want == _PARAMETERS:
-            return self._read_parameters()
-        return BlockParser._continue(self)
-
-    def _read_parameters(self) -> bool:
-        """Goes on with `parameters`; whether they are through, or the text."""
-        tags = self._tags
-        assert tags is not None
+    def _read_call(self) -> bool:
+        """Goes on with a call; whether it is through, or malformed, or the text is over."""
         while True:
             place = self._place_in_call
-            if place == _BETWEEN:
-                self._also = _WHITE
-                if not self._skip_space():
+            if place == _IN_VALUE:
+                if not self._read_value():
                     return False
-                self._markers = tags.inside
-                self._sink_kind = _CONTENT
-                self._place_in_call = _AT_TAG
-            elif not self._search():
-                return False
             elif place == _AT_TAG:
-                found = self._found
-                if self._outcome or found is None:
-                    return True
-                if found != tags.parameter:
-                    if found == tags.call_end:
-                        self._pass(len(found))
-                    self.end()
-                    return True
-                self._pass(len(found))
-                self._collect(tags.key_end, _IN_KEY)
-            elif place == _IN_KEY:
-                key = "".join(self._list)
-                if self._outcome:
-                    self._cut(None, key)
-                    return True
-                self._pass(len(tags.key_end.texts[0]))
-                self._key = key.strip()
-                self._collect(tags.value_end, _IN_VALUE)
+                if not self._read_tag():
+                    return False
+            elif place == _BETWEEN:
+                if not self._skip_white():
+                    return False
+                self._place_in_call = _AT_TAG
+            elif place < _BETWEEN:
+                if not self._read_head():
+                    return False
+            elif not self._read_key():
+                return False
+            if self._outcome or self._place_in_call == _BEHIND_CALL:
+                return True
+
+    # Each of these reads one thing, and sets where the parser stands then. False: text is wanting.
+
+    def _read_head(self) -> bool:
+        """What is in front of the parameters."""
+        tags = self._tags
+        assert tags is not None
+        place = self._place_in_call
+        if place == _BEFORE_PART:
+            if not self._skip_white():
+                return False
+            self._options = self._head[:1]
+            self._place_in_call = _AT_PART
+        elif place == _AT_PART:
+            if not self._expect():
+                return False
+            if self._found is None:
+                self._outcome = _MALFORMED
+                return True
+            self._head = self._head[1:]
+            if self._head:
+                self._place_in_call = _BEFORE_PART
             else:
-                value = "".join(self._list)
-                if self._outcome:
-                    self._cut(self._key, value)
-                    return True
-                self._pass(len(tags.value_end.texts[0]))
-                self.member(self._key, value)
-                self._place_in_call = _BETWEEN
+                self._begin_name()
+        elif place == _IN_NAME:
+            if not self._read_run():
+                return False
+            self._name = "".join(self._run).strip()
+            self._options = tags.name_end
+            self._place_in_call = _BEHIND_NAME
+        else:
+            if not self._expect():
+                return False
+            if self._found is None or not self.accepts(self._name):
+                self._outcome = _MALFORMED
+            else:
+                self._announce()
+        return True
 
-    def _collect(self, markers: Markers, place: int) -> None:
-        """The text up to a marker is to be read."""
-        self._markers = markers
-        self._sink_kind = _TO_LIST
-        self._list = []
-        self._place_in_call = place
+    def _begin_name(self) -> None:
+        assert self._tags is not None
+        self._characters = self._tags.names
+        self._limit = MAX_NAME
+        self._run = []
+        self._place_in_call = _IN_NAME
 
-    def _cut(self, key: str | None, rest: str) -> None:
-        """Writes what there is of a parameter that is cut."""
-        if key is None:
-            if rest:
-                self.arguments(f'{"," if self._members else "{"}"{escaped(rest)}')
-            return
-        self.key(key)
-        if self._trims:
-            rest = rest.lstrip()
-        if rest:
-            self.arguments(f'"{escaped(rest)}')
+    def _announce(self) -> None:
+        """The name is complete."""
+        self.begin(self._name)
+        self._place_in_call = _BETWEEN
 
-    def name(self, end: str, accept: Callable[[str], bool]) -> Steps[str]:
-        """A name and the `end` of its tag. MalformedText if it is none, or too long."""
-        if not self.try_run_of(_NAME, MAX_NAME):
-            yield
-        name = self.matched().strip()
-        if not self.try_ahead((end,)):
-            yield
-        if self.skipped() is None or not accept(name):
-            raise MalformedText
-        return name
+    def _read_tag(self) -> bool:
+        """What stands between parameters and is neither one nor the end is content."""
+        tags = self._tags
+        assert tags is not None
+        self._markers = tags.inside
+        self._sink_kind = _CONTENT
+        if not self._find():
+            return False
+        found = self._found
+        if self._outcome or found is None:
+            return True
+        if found == tags.parameter:
+            self._begin_key()
+        elif found in tags.dropped:
+            self._place_in_call = _BETWEEN
+        else:
+            if found != tags.call_end:
+                self._give_back(found)
+            self._end_call()
+        return True
+
+    def _begin_key(self) -> None:
+        assert self._tags is not None
+        self._markers = self._tags.key_end
+        self._place_in_call = _IN_KEY
+
+    def _read_key(self) -> bool:
+        if not self._gather():
+            return False
+        if self._outcome:
+            self._cut(None, self._gathered)
+            return True
+        self._key = self._gathered.strip()
+        self._begin_value()
+        return True
+
+    def _begin_value(self) -> None:
+        assert self._tags is not None
+        self._markers = self._tags.value_end
+        self._place_in_call = _IN_VALUE
+
+    def _read_value(self) -> bool:
+        if not self._gather():
+            return False
+        if self._outcome:
+            self._cut(self._key, self._gathered)
+            return True
+        self._write_member(self._key, self.value(self._key, self._gathered))
+        self._place_in_call = _BETWEEN
+        return True
+
+    def _end_call(self) -> None:
+        self.end()
+        self._place_in_call = _BEHIND_CALL

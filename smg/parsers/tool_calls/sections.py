@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from smg.parsers.engine import MalformedText, Steps
 from smg.parsers.tool_calls.base import BlockParser, Rest
+from smg.parsers.tool_calls.parameters import ParameterCalls
 
 
 class SectionParser(BlockParser):
@@ -19,24 +20,43 @@ class SectionParser(BlockParser):
         """Reads one call, from behind its marker. Result and MalformedText as of `block`."""
         raise NotImplementedError
 
-    def block(self, marker: str) -> Steps[Rest]:
+    def block(self, marker: str) -> Steps[Rest] | None:
+        return self._block(marker)
+
+    def _block(self, marker: str) -> Steps[Rest]:
         self.take(len(marker))
-        call_begin = self.call_begin
-        if marker != call_begin:
-            self.in_section = True
-            self.owed = ()
+        if self.enters(marker):
             if not self.try_space():
                 yield
             self.found()
-            if not self.try_ahead((call_begin,)):
+            if not self.try_ahead((self.call_begin,)):
                 yield
             if self.skipped() is None:
                 raise MalformedText
-        elif not self.in_section:
-            raise MalformedText
         return self.call()
+
+    def enters(self, marker: str) -> bool:
+        """Whether a section begins; then `call_begin` has to follow. MalformedText: neither a
+        section nor a call in one.
+        """
+        if marker == self.call_begin:
+            if not self.in_section:
+                raise MalformedText
+            return False
+        self.in_section = True
+        self.owed = ()
+        return True
 
     def closed_by(self, marker: str) -> None:
         super().closed_by(marker)
         if marker == self.section_end:
             self.in_section = False
+
+
+class ParameterSections(ParameterCalls, SectionParser):
+    """Sections of calls whose arguments are written one by one."""
+
+    def block(self, marker: str) -> None:
+        self.take(len(marker))
+        head = self.tags.head
+        self.open((self.call_begin, *head) if self.enters(marker) else head)

@@ -43,6 +43,7 @@ TYPED = (
     "smg.parsers.cursor",
     "smg.parsers.deltas",
     "smg.parsers.engine",
+    "smg.parsers.ids",
     "smg.parsers.tool_calls.base",
     "smg.parsers.tool_calls.dsml",
     "smg.parsers.tool_calls.glm",

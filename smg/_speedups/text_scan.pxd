@@ -3,13 +3,24 @@
 
 cdef class Markers:
     cdef readonly tuple texts
-    cdef unsigned char ascii[128]   # whether a marker begins with the character
+    cdef unsigned char begins[256]  # whether a marker begins with the character
     cdef str others                 # the same for all other characters
-    cdef unsigned char ends[128]    # whether a marker ends with it
+    cdef unsigned char ends[256]    # whether a marker ends with it
     cdef str other_ends
 
     cpdef Py_ssize_t find(self, str text, Py_ssize_t at, bint closed) except -1
     cpdef bint may_end(self, str text, Py_ssize_t at) noexcept
+    cdef Py_ssize_t narrow_beginning(self, unsigned char* data, Py_ssize_t at, Py_ssize_t length) noexcept
+    cdef bint ends_narrow(self, unsigned char* data, Py_ssize_t size) noexcept
+
+
+cdef class Unread:
+    cdef Py_UCS4* data
+    cdef Py_ssize_t used, room
+
+    cpdef bint add(self, str text, Py_ssize_t at, Markers markers) except -1
+    cdef int grow(self, Py_ssize_t size) except -1
+    cpdef str take(self)
 
 
 cdef class Characters:

@@ -30,6 +30,7 @@ cdef enum:
     RETURNED = 0    # PYGEN_RETURN
     DEPTH = 512
     SMALL = 64      # characters that need no memory of their own
+    UNREAD = 256    # characters whose memory is kept for the next
     # what an escape is, if it is no whole one
     HALF = 0
     UNKNOWN = -1
@@ -61,18 +62,18 @@ cdef class Markers:
         self.texts = tuple(dict.fromkeys(texts))
         self.others = ""
         self.other_ends = ""
-        for i in range(128):
-            self.ascii[i] = self.ends[i] = 0
+        for i in range(256):
+            self.begins[i] = self.ends[i] = 0
         for text in self.texts:
             if not text or any([text in other for other in self.texts if other != text]):
                 raise ValueError(f"marker {text!r} is empty or part of another")
             first = text[0]
-            if first < 128:
-                self.ascii[first] = 1
+            if first < 256:
+                self.begins[first] = 1
             else:
                 self.others += text[0]
             last = text[len(text) - 1]
-            if last < 128:
+            if last < 256:
                 self.ends[last] = 1
             else:
                 self.other_ends += text[len(text) - 1]
@@ -88,11 +89,14 @@ cdef class Markers:
         cdef bint begins
         cdef str marker
         while at < length:
-            character = PyUnicode_READ(kind, data, at)
-            if character < 128:
-                begins = self.ascii[character]
+            if kind == 1:
+                at = self.narrow_beginning(<unsigned char*> data, at, length)
+                if at == length:
+                    break
+                begins = True
             else:
-                begins = has(self.others, character)
+                character = PyUnicode_READ(kind, data, at)
+                begins = self.begins[character] if character < 256 else <unsigned char> has(self.others, character)
             if begins:
                 marker = begun(self.texts, text, at)
                 # No whole marker can stand inside of half a one: it would be part of it.
@@ -102,21 +106,80 @@ cdef class Markers:
         return at
 
 
+    cdef Py_ssize_t narrow_beginning(self, unsigned char* data, Py_ssize_t at, Py_ssize_t length) noexcept:
+        while at < length and not self.begins[data[at]]:
+            at += 1
+        return at
+
     cpdef bint may_end(self, str text, Py_ssize_t at) noexcept:
         """Whether the last character of a marker stands somewhere from `at` on."""
         cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
         cdef int kind = PyUnicode_KIND(text)
         cdef void* data = PyUnicode_DATA(text)
         cdef Py_UCS4 character
+        if kind == 1:
+            return self.ends_narrow(<unsigned char*> data + at, length - at)
         while at < length:
             character = PyUnicode_READ(kind, data, at)
-            if character >= 128:
-                if has(self.other_ends, character):
+            if character < 256:
+                if self.ends[character]:
                     return True
-            elif self.ends[character]:
+            elif has(self.other_ends, character):
                 return True
             at += 1
         return False
+
+    cdef bint ends_narrow(self, unsigned char* data, Py_ssize_t size) noexcept:
+        cdef Py_ssize_t at
+        for at in range(size):
+            if self.ends[data[at]]:
+                return True
+        return False
+
+
+cdef class Unread:
+    """Text that has arrived and need not be looked at yet."""
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+    cpdef bint add(self, str text, Py_ssize_t at, Markers markers) except -1:
+        """Puts `text` away, from `at` on; whether the last character of a marker stands in it."""
+        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text) - at
+        cdef int kind = PyUnicode_KIND(text)
+        cdef void* data = PyUnicode_DATA(text)
+        cdef Py_UCS4* to
+        cdef Py_ssize_t i
+        if self.used + size > self.room:
+            self.grow(self.used + size)
+        to = self.data + self.used
+        self.used += size
+        if kind == 1:
+            for i in range(size):
+                to[i] = (<unsigned char*> data)[at + i]
+        else:
+            for i in range(size):
+                to[i] = PyUnicode_READ(kind, data, at + i)
+        return markers.may_end(text, at)
+
+    cdef int grow(self, Py_ssize_t size) except -1:
+        cdef Py_ssize_t room = max(2 * size, UNREAD)
+        cdef Py_UCS4* bigger = <Py_UCS4*> PyMem_Realloc(self.data, room * sizeof(Py_UCS4))
+        if bigger == NULL:
+            raise MemoryError
+        self.data = bigger
+        self.room = room
+        return 0
+
+    cpdef str take(self):
+        """All of it; there is none any more."""
+        text = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, self.data, self.used)
+        self.used = 0
+        if self.room > UNREAD:
+            PyMem_Free(self.data)
+            self.data = NULL
+            self.room = 0
+        return text
 
 
 cdef class Characters:

@@ -245,11 +245,31 @@ cdef inline Py_ssize_t white_end(Json* json, Py_ssize_t at) noexcept:
     return at
 
 
+cpdef str stripped(str raw):
+    """`raw` without what Python takes for white space at its ends."""
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(raw)
+    cdef int kind = PyUnicode_KIND(raw)
+    cdef void* data = PyUnicode_DATA(raw)
+    cdef Py_ssize_t begin = 0
+    cdef Py_ssize_t end = length
+    while begin < end and is_space(PyUnicode_READ(kind, data, begin), True):
+        begin += 1
+    while end > begin and is_space(PyUnicode_READ(kind, data, end - 1), True):
+        end -= 1
+    return raw if end - begin == length else PyUnicode_Substring(raw, begin, end)
+
+
 cpdef str quoted(str raw):
     """`raw` as a JSON string."""
-    if is_clean(raw):
-        return f'"{raw}"'
-    return encode_basestring(raw)
+    cdef Py_ssize_t size
+    if not is_clean(raw):
+        return encode_basestring(raw)
+    size = PyUnicode_GET_LENGTH(raw)
+    out = PyUnicode_New(size + 2, PyUnicode_MAX_CHAR_VALUE(raw))
+    put(out, 0, c'"')
+    copy(out, 1, raw)
+    put(out, size + 1, c'"')
+    return out
 
 
 cpdef str member_text(str before, str key, str value):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted
+from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted, stripped
 
 __all__ = [
     "coerce",
@@ -41,11 +41,11 @@ _NULLS = {"null": "null", "None": "null"}
 def json_text(raw: str) -> str | None:
     """`raw` as compact JSON; None if it is no JSON, not finite, or nested too deep."""
     trimmed = raw.strip(" \t\r\n")
-    if trimmed[:1] not in _OPENERS:
-        return _LITERALS.get(trimmed) or _json_number(trimmed)  # an error costs ten times as much
     usual = compact(trimmed)
     if usual is not None:
         return usual
+    if trimmed[:1] not in _OPENERS:
+        return _LITERALS.get(trimmed) or _json_number(trimmed)  # an error costs ten times as much
     if not has_long_number(trimmed):  # orjson makes floats of those
         try:
             return orjson.dumps(orjson.loads(trimmed)).decode()
@@ -77,7 +77,7 @@ def coerce(raw: str, declared: str | None, infer: Infer) -> str:
     """
     value: str | None = None
     if declared == "string":
-        trimmed = raw.strip()
+        trimmed = stripped(raw)
         if trimmed.startswith('"'):
             value = json_text(trimmed)
             if value is not None and value.startswith('"'):
@@ -86,7 +86,7 @@ def coerce(raw: str, declared: str | None, infer: Infer) -> str:
     value = plain_value(raw, True)
     if value is not None:  # of the declared type, or guessed: there is one reading
         return value
-    trimmed = raw.strip()
+    trimmed = stripped(raw)
     if declared == "integer":
         value = _integer(trimmed)
     elif declared == "number":
@@ -104,13 +104,13 @@ def coerce(raw: str, declared: str | None, infer: Infer) -> str:
 
 def infer_json(raw: str) -> str:
     """JSON, or a word or number as Python writes it."""
-    trimmed = raw.strip()
+    trimmed = stripped(raw)
     return json_text(trimmed) or infer_scalar(trimmed)
 
 
 def infer_scalar(raw: str) -> str:
     """A word or number as JSON or Python write it."""
-    trimmed = raw.strip()
+    trimmed = stripped(raw)
     return _WORDS.get(trimmed) or _NULLS.get(trimmed) or _number(trimmed) or quoted(raw)
 
 

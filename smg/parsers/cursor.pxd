@@ -1,7 +1,16 @@
 # C types of cursor.py: every token of an answer passes it.
 cimport cython
 
-from smg._speedups.text_scan cimport Characters, JsonScanner, Markers, SourceScanner, begun, skip_run, skip_white
+from smg._speedups.text_scan cimport (
+    Characters,
+    JsonScanner,
+    Markers,
+    SourceScanner,
+    Unread,
+    begun,
+    skip_run,
+    skip_white,
+)
 from smg.parsers.deltas cimport Deltas
 
 cdef int _FOUND, _OVER, _MALFORMED
@@ -14,8 +23,8 @@ cdef class Cursor(Deltas):
     cdef readonly Py_ssize_t _at
     cdef Py_ssize_t _end
     cdef bint _half, _passes, _completed
-    cdef bint _quiet
-    cdef list _unread
+    cdef bint _quiet, _woken
+    cdef Unread _unread
     cdef bint _closed
     cdef Py_ssize_t _mark
     cdef list _kept

@@ -23,6 +23,7 @@ from smg._speedups.text_scan import (
     JsonScanner,
     Markers,
     SourceScanner,
+    Unread,
     begun,
     skip_run,
     skip_white,
@@ -63,7 +64,8 @@ class Cursor(Deltas):
         self._passes = False  # then whoever waits for it goes on behind it
         self._completed = False  # it has come, and is passed
         self._quiet = False
-        self._unread: list[str] = []  # pieces that came since
+        self._unread: Unread | None = None  # what came since
+        self._woken = False
         self._closed = False
         self._mark = _NOT_HELD  # where in _text begins what is held
         self._kept: list[str] = []  # what is held of text before
@@ -170,16 +172,17 @@ class Cursor(Deltas):
 
     def _be_quiet(self) -> None:
         """No piece before the one that may end a marker need be looked at."""
+        if self._unread is None:
+            self._unread = Unread()
+        self._unread.add(self._text, self._at, self._markers)
         self._quiet = True
-        if self._at < self._end:
-            self._unread.append(self._text[self._at :])
 
     def _wake(self) -> None:
         """Reads what came in a quiet time."""
+        assert self._unread is not None
         self._quiet = False
-        if self._unread:
-            self._replace("".join(self._unread))
-            self._unread.clear()
+        self._woken = True
+        self._replace(self._unread.take())
 
     # -- the loops --------------------------------------------------------------------------------
 
@@ -230,7 +233,9 @@ class Cursor(Deltas):
             piece = ""
         else:
             markers = self._markers
-            if not self._closed and not markers.may_end(self._text, self._at):
+            if self._woken:
+                self._woken = False
+            elif not self._closed and not markers.may_end(self._text, self._at):
                 self._be_quiet()
                 return False
             piece = self._take(markers.find(self._text, self._at, self._closed) - self._at)

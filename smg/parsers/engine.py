@@ -1,3 +1,4 @@
+# cython: always_allow_keywords=False
 """The engine under all parsers: a parser reads as if the whole text were there.
 
 `run` is a generator over a cursor. A primitive that needs text which has not arrived makes it
@@ -90,8 +91,8 @@ class Engine(Cursor):
             else:
                 self._replace(behind(self._text, 0, self._end, text))
         elif self._quiet:
-            self._unread.append(text)
-            if not self._markers.may_end(text, 0):
+            assert self._unread is not None
+            if not self._unread.add(text, 0, self._markers):
                 return ()
             self._wake()
         elif self._at < self._end:

@@ -25,7 +25,7 @@ def call_id(index: int, name: str) -> str:
     except IndexError:
         # Local first: another thread may empty the shared list between two statements.
         drawn = os.urandom(_BATCH * _DIGITS // 2).hex()
-        digits, *rest = (drawn[at : at + _DIGITS] for at in range(0, _BATCH * _DIGITS, _DIGITS))
+        digits, *rest = [drawn[at : at + _DIGITS] for at in range(0, _BATCH * _DIGITS, _DIGITS)]
         _pool.extend(rest)
     stamp = (time.time_ns() // 1_000_000) & 0xFFFF_FFFF_FFFF
     return f"call_{stamp:012x}7{digits}"

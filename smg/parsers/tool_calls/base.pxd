@@ -25,6 +25,7 @@ cdef class ToolParser(Engine):
 
 cdef class BlockMarkers:
     cdef readonly tuple starts, dropped
+    cdef readonly str call_begin, section_end
     cdef readonly Markers markers
 
 
@@ -35,6 +36,9 @@ cdef class BlockParser(ToolParser):
     cdef bint _in_block, _after_call
     cdef BlockMarkers _all
 
+    cpdef block(self, str marker)
+    cpdef closed_by(self, str marker)
+    cdef bint _enters(self, str marker) except -1
     cdef bint _read_block(self) except -1
     cdef bint _between(self) except -1
     cdef bint _begun(self, str marker) except -1

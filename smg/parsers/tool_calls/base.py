@@ -133,11 +133,14 @@ class BlockParser(ToolParser):
     closers = _NO_MARKERS
     #: taken out wherever they stand between blocks
     dropped = _NO_MARKERS
+    # Of formats in which calls stand in sections, and have a marker of their own there; else empty.
+    call_begin = ""
+    section_end = ""
 
     def _reset(self) -> None:
         ToolParser._reset(self)
         self.owed: tuple[str, ...] = ()
-        self.in_section = False  # for those that read sections
+        self.in_section = False
         self._place = _AT_START
         self._in_block = False
         self._after_call = False  # a call was the last thing in the block
@@ -156,7 +159,21 @@ class BlockParser(ToolParser):
 
     def closed_by(self, marker: str) -> None:
         """A closer that was owed has been read."""
-        self.owed = tuple(other for other in self.owed if other != marker)
+        self.owed = tuple([other for other in self.owed if other != marker])
+        if marker == self._all.section_end:
+            self.in_section = False
+
+    def _enters(self, marker: str) -> bool:
+        """Whether a section begins; then `call_begin` has to follow. MalformedText: it is a call's
+        marker, outside of any.
+        """
+        if marker == self._all.call_begin:
+            if not self.in_section:
+                raise MalformedText
+            return False
+        self.in_section = True
+        self.owed = ()
+        return True
 
     def _begin(self) -> Steps[Any] | None:
         return None  # blocks run
@@ -271,6 +288,8 @@ class BlockMarkers:
     def __init__(self, kind: type[BlockParser]) -> None:
         self.starts = kind.starts
         self.dropped = kind.dropped
+        self.call_begin = kind.call_begin
+        self.section_end = kind.section_end
         self.markers = Markers(kind.starts + kind.closers + kind.dropped)
 
 

@@ -2,6 +2,7 @@
 cimport cython
 
 from smg._speedups.text_scan cimport Markers
+from smg._speedups.text_values cimport stripped
 from smg.parsers.coercion cimport json_or_text
 from smg.parsers.tool_calls.base cimport BlockParser
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags

@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from smg._speedups.text_scan import Markers
+from smg._speedups.text_values import stripped
 from smg.parsers.coercion import json_or_text
 from smg.parsers.engine import Steps
 from smg.parsers.tool_calls.base import BlockParser
 from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls, Tags
-from smg.parsers.tool_calls.sections import ParameterSections
 
 _END_OF_SENTENCE = "<｜end▁of▁sentence｜>"
 _KEY_END = Markers((">", "<", "\n"))
@@ -124,14 +124,14 @@ class DsmlCalls(ParameterCalls):
         elif dropped:
             self._parts = [self._gathered]
         else:
-            value = self._gathered.strip()
+            value = stripped(self._gathered)
             self._write_member(self._key, value if self._outcome else json_or_text(value))
         if not dropped:
             self._place_in_call = _BETWEEN
         return True
 
 
-class Dsml(DsmlCalls, ParameterSections):
+class Dsml(DsmlCalls):
     """The tags of a variant."""
 
     sentinel: ClassVar[str] = "｜DSML｜"

@@ -1,7 +1,7 @@
 # C types of glm.py: every parameter passes it.
 cimport cython
 
-from smg._speedups.text_values cimport member_text
+from smg._speedups.text_values cimport member_text, stripped
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
 cdef int _MALFORMED, _BETWEEN, _IN_KEY, _BEHIND_KEY, _AT_VALUE

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from smg._speedups.text_scan import Characters
-from smg._speedups.text_values import member_text
+from smg._speedups.text_values import member_text, stripped
 from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 
 # As in the engine and in parameters.py.
@@ -66,7 +66,7 @@ class GlmCalls(ParameterCalls):
         if place == _IN_KEY:
             if not self._gather():
                 return False
-            self._key = self._gathered.strip()
+            self._key = stripped(self._gathered)
             self._place_in_call = _BEHIND_KEY
         elif place == _BEHIND_KEY:
             if not self._skip_white():

@@ -1,7 +1,7 @@
 # C types of members.py: every parameter passes it.
 cimport cython
 
-from smg._speedups.text_values cimport escaped, member_text, plain_value
+from smg._speedups.text_values cimport escaped, member_text, plain_value, stripped
 from smg.parsers.coercion cimport coerce
 from smg.parsers.tool_calls.base cimport BlockParser
 

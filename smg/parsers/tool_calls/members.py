@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smg._speedups.text_values import escaped, member_text, plain_value
+from smg._speedups.text_values import escaped, member_text, plain_value, stripped
 from smg.parsers.coercion import coerce, infer_json
 from smg.parsers.tool_calls.base import BlockParser
 
@@ -48,7 +48,7 @@ class MemberCalls(BlockParser):
     def value(self, key: str, raw: str) -> str:
         """The JSON text of a value."""
         if self._trims:
-            raw = raw.strip()
+            raw = stripped(raw)
         if self._decodes and "&" in raw:
             for entity, character in _ENTITIES:
                 raw = raw.replace(entity, character)

@@ -10,14 +10,13 @@
 from __future__ import annotations
 
 from smg.parsers.coercion import infer_bracketed
-from smg.parsers.tool_calls.parameters import Tags
-from smg.parsers.tool_calls.sections import ParameterSections
+from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 
 _WRAPPER_END = "</minimax:tool_call>"
 _INVOKE = '<invoke name="'
 
 
-class MiniMax(ParameterSections):
+class MiniMax(ParameterCalls):
     """Entities in values are decoded, white space is kept. Undeclared names are calls too."""
 
     starts = ("<minimax:tool_call>", _INVOKE)

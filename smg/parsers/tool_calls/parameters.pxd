@@ -2,6 +2,7 @@
 cimport cython
 
 from smg._speedups.text_scan cimport Characters, Markers
+from smg._speedups.text_values cimport stripped
 from smg.parsers.tool_calls.members cimport MemberCalls
 
 cdef int _BEFORE_PART, _AT_PART, _IN_NAME, _BEHIND_NAME, _BETWEEN, _AT_TAG
@@ -21,8 +22,6 @@ cdef class ParameterCalls(MemberCalls):
     cdef tuple _head
     cdef int _place_in_call
     cdef str _name, _key
-
-    cpdef open(self, tuple head)
 
     @cython.locals(place=int)
     cdef bint _read_call(self) except -1

@@ -8,6 +8,7 @@ they read in another way, they override.
 from __future__ import annotations
 
 from smg._speedups.text_scan import Characters, Markers
+from smg._speedups.text_values import stripped
 from smg.parsers.engine import EndOfText
 from smg.parsers.tool_calls.members import MemberCalls
 
@@ -79,11 +80,11 @@ class ParameterCalls(MemberCalls):
         self._key = ""
 
     def block(self, marker: str) -> None:
-        self.take(len(marker))
-        self.open(self.tags.head)
-
-    def open(self, head: tuple[str, ...]) -> None:
-        """A call has begun: `head` follows, and the name."""
+        self._at += len(marker)
+        head = self.tags.head
+        begin = self._all.call_begin
+        if begin and self._enters(marker):
+            head = (begin, *head)
         self._tags = self.tags
         self._head = head
         self._place_in_call = _BEFORE_PART
@@ -152,7 +153,7 @@ class ParameterCalls(MemberCalls):
         elif place == _IN_NAME:
             if not self._read_run():
                 return False
-            self._name = "".join(self._run).strip()
+            self._name = stripped("".join(self._run))
             self._options = tags.name_end
             self._place_in_call = _BEHIND_NAME
         else:
@@ -208,7 +209,7 @@ class ParameterCalls(MemberCalls):
         if self._outcome:
             self._cut(None, self._gathered)
             return True
-        self._key = self._gathered.strip()
+        self._key = stripped(self._gathered)
         self._begin_value()
         return True
 

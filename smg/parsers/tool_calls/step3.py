@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-from smg.parsers.tool_calls.parameters import Tags
-from smg.parsers.tool_calls.sections import ParameterSections
+from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
 
 _CALL = "<｜tool_call_begin｜>"
 
 
-class Step3(ParameterSections):
+class Step3(ParameterCalls):
     """Values are guessed; the schema has no say."""
 
     starts = ("<｜tool_calls_begin｜>", _CALL)

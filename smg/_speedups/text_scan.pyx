@@ -150,17 +150,21 @@ cdef class Unread:
         cdef void* data = PyUnicode_DATA(text)
         cdef Py_UCS4* to
         cdef Py_ssize_t i
+        cdef unsigned char character
+        cdef unsigned char ends = 0
         if self.used + size > self.room:
             self.grow(self.used + size)
         to = self.data + self.used
         self.used += size
-        if kind == 1:
-            for i in range(size):
-                to[i] = (<unsigned char*> data)[at + i]
-        else:
+        if kind != 1:
             for i in range(size):
                 to[i] = PyUnicode_READ(kind, data, at + i)
-        return markers.may_end(text, at)
+            return markers.may_end(text, at)
+        for i in range(size):  # both at once, because most text is such
+            character = (<unsigned char*> data)[at + i]
+            to[i] = character
+            ends |= markers.ends[character]
+        return ends
 
     cdef int grow(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t room = max(2 * size, UNREAD)

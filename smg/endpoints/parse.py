@@ -6,6 +6,7 @@ Bodies must be JSON, whatever their content type says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from smg.core.errors import ConfigError, ParseError
@@ -36,9 +37,9 @@ class Parser(Protocol):
     @property
     def broken(self) -> bool: ...
 
-    def feed(self, text: str) -> list[Delta]: ...
+    def feed(self, text: str) -> Sequence[Delta]: ...
 
-    def finish(self) -> list[Delta]: ...
+    def finish(self) -> Sequence[Delta]: ...
 
 
 _TOOL_RULES: dict[str, rules.Rule] = {
@@ -134,7 +135,8 @@ def _parse(parser: Parser, text: str) -> Parsed:
     deltas: list[Delta] = []
     for start in range(0, len(text), _PIECE):
         deltas += parser.feed(text[start : start + _PIECE])
-    return joined(deltas + parser.finish())
+    deltas += parser.finish()
+    return joined(deltas)
 
 
 def _body(

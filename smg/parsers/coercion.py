@@ -14,7 +14,14 @@ from typing import Any, NoReturn
 
 import orjson
 
-from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted, stripped
+from smg._speedups.text_values import (
+    compact,
+    escaped,
+    has_long_number,
+    plain_value,
+    quoted,
+    stripped,
+)
 
 __all__ = [
     "coerce",

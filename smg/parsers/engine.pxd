@@ -14,6 +14,7 @@ cdef class Engine(Cursor):
     cdef object _steps
 
     cdef object _begin(self)
+
     @cython.locals(at=Py_ssize_t)
     cpdef tuple feed(self, str text)
     cpdef tuple finish(self)

@@ -8,8 +8,7 @@ from smg.parsers.tool_calls.base cimport BlockParser
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
 cdef Markers _KEY_END
-cdef str _STRING
-cdef tuple _KINDS
+cdef str _STRING, _OTHER
 cdef int _MALFORMED, _TO_NOBODY, _ESCAPED
 cdef int _BETWEEN, _IN_KEY, _BEHIND_CALL, _AT_ARGUMENTS
 
@@ -17,7 +16,7 @@ cdef int _BETWEEN, _IN_KEY, _BEHIND_CALL, _AT_ARGUMENTS
 cdef class DsmlCalls(ParameterCalls):
     cdef bint _is_string
 
-    @cython.locals(text=str, behind=str, quote=Py_ssize_t)
+    @cython.locals(text=str, behind=str, quote=Py_ssize_t, known=bint)
     cdef bint _read_key(self) except -1
 
     @cython.locals(tags=Tags, dropped=bint, value=str)

@@ -24,7 +24,7 @@ _END_OF_SENTENCE = "<｜end▁of▁sentence｜>"
 _KEY_END = Markers((">", "<", "\n"))
 # What stands behind a key.
 _STRING = '" string="true"'
-_KINDS = (_STRING, '" string="false"')
+_OTHER = '" string="false"'
 
 # As in the engine, base.py and parameters.py.
 _MALFORMED = 2
@@ -94,8 +94,9 @@ class DsmlCalls(ParameterCalls):
             quote = len(text)
         self._key = text[:quote]
         behind = text[quote:]
-        if self._found == ">" and behind in _KINDS and not self._outcome and quote <= MAX_NAME:
-            self._is_string = behind == _STRING
+        self._is_string = behind == _STRING
+        known = self._is_string or behind == _OTHER
+        if known and self._found == ">" and not self._outcome and quote <= MAX_NAME:
             self._begin_value()
             return True
         if not self._outcome and self._found is not None:
@@ -117,7 +118,7 @@ class DsmlCalls(ParameterCalls):
         assert tags is not None
         if not (self._find() if self._is_string else self._gather()):
             return False
-        dropped = not self._outcome and self._found in tags.dropped
+        dropped = not self._outcome and self._found != tags.value_end.texts[0]
         if self._is_string:
             if not self._outcome and not dropped:
                 self._write('"')

@@ -59,7 +59,7 @@ def stream(parser: ToolParser | ReasoningParser, pieces: Iterable[str]) -> list[
     deltas = [delta for piece in pieces for delta in parser.feed(piece)]
     deltas += parser.finish()
     assert not parser.broken
-    assert parser.finish() == []
+    assert parser.finish() == ()
     seen = 0
     for delta in deltas:
         if isinstance(delta, CallStart):

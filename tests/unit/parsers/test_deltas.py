@@ -26,31 +26,31 @@ TWO = (
 
 def test_a_call_is_announced_at_once_and_its_arguments_follow_as_they_come():
     parser = tool_parser("qwen")
-    assert parser.feed("Sure. <tool") == [Content("Sure. ")]
-    assert parser.feed('_call>\n{"name": "lookup') == []
-    assert parser.feed('", "arg') == [CallStart(0, "call_0", "lookup")]
-    assert parser.feed('uments": {"note": "a') == [CallArguments(0, '{"note":"a')]
-    assert parser.feed("b\\") == [CallArguments(0, "b")]
-    assert parser.feed("ud83d") == []
-    assert parser.feed("\\ude0") == []
-    assert parser.feed("0") == [CallArguments(0, "\\ud83d\\ude00")]
-    assert parser.feed('"}}\n</tool_call>') == [CallArguments(0, '"}')]
-    assert parser.finish() == []
+    assert parser.feed("Sure. <tool") == (Content("Sure. "),)
+    assert parser.feed('_call>\n{"name": "lookup') == ()
+    assert parser.feed('", "arg') == (CallStart(0, "call_0", "lookup"),)
+    assert parser.feed('uments": {"note": "a') == (CallArguments(0, '{"note":"a'),)
+    assert parser.feed("b\\") == (CallArguments(0, "b"),)
+    assert parser.feed("ud83d") == ()
+    assert parser.feed("\\ude0") == ()
+    assert parser.feed("0") == (CallArguments(0, "\\ud83d\\ude00"),)
+    assert parser.feed('"}}\n</tool_call>') == (CallArguments(0, '"}'),)
+    assert parser.finish() == ()
 
 
 def test_parameters_are_given_one_by_one():
     parser = tool_parser("qwen_xml")
-    assert parser.feed("<tool_call>\n<function=lookup>") == [CallStart(0, "call_0", "lookup")]
-    assert parser.feed("<parameter=id>7") == []
-    assert parser.feed("</parameter>") == [CallArguments(0, '{"id":7')]
-    assert parser.feed("</function>") == [CallArguments(0, "}")]
+    assert parser.feed("<tool_call>\n<function=lookup>") == (CallStart(0, "call_0", "lookup"),)
+    assert parser.feed("<parameter=id>7") == ()
+    assert parser.feed("</parameter>") == (CallArguments(0, '{"id":7'),)
+    assert parser.feed("</function>") == (CallArguments(0, "}"),)
 
 
 def test_strings_of_dsml_are_given_as_they_come():
     parser = tool_parser("deepseek32")
     parser.feed('<｜DSML｜function_calls><｜DSML｜invoke name="note">')
     parser.feed('<｜DSML｜parameter name="text" string="true">')
-    assert parser.feed('say "hi"') == [CallArguments(0, 'say \\"hi\\"')]
+    assert parser.feed('say "hi"') == (CallArguments(0, 'say \\"hi\\"'),)
 
 
 def test_names_come_first_and_fragments_never_end_in_an_escape():

@@ -132,4 +132,4 @@ def test_reasoning_is_given_at_once():
     parser = reasoning_parser("qwen3", armed=True)
     assert [d.text for d in parser.feed("so ")] == ["so "]
     assert [d.text for d in parser.feed("be it</th")] == ["be it"]
-    assert parser.feed("ink>") == []
+    assert parser.feed("ink>") == ()

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 
 from smg._speedups.text_scan import (
     MAX_DEPTH,
+    WAITS,
     Characters,
     JsonScanner,
     Markers,
+    Unread,
     begun,
     behind,
-    continues,
     go_on,
+    rest_in,
     skip_run,
+    skip_white,
 )
 from smg.parsers import Steps
 from tests.unit.parsers import plain
@@ -223,7 +226,11 @@ def test_a_marker_goes_on_until_its_last_piece(
     done = min(done, len(marker))
     more = marker[done : done + size] if its_own else other
     whole = marker[:done] + more
-    assert continues(marker, done, more) == (marker.startswith(whole) and marker != whole)
+    at = rest_in(marker, done, more)
+    if whole.startswith(marker):
+        assert at == len(marker) - done
+    else:
+        assert at == (0 if marker.startswith(whole) else -1)
 
 
 def test_a_generator_goes_on_and_gives_what_it_returns():
@@ -231,17 +238,36 @@ def test_a_generator_goes_on_and_gives_what_it_returns():
         yield
         return "done"
 
-    running, results = steps(), []
-    assert not go_on(running, results)
-    assert go_on(running, results)
-    assert results == ["done"]
+    running = steps()
+    assert go_on(running) is WAITS
+    assert go_on(running) == "done"
 
     def fails() -> Steps[str]:
         yield
         raise LookupError
 
     failing = fails()
-    assert not go_on(failing, results)
+    assert go_on(failing) is WAITS
     with pytest.raises(LookupError):
-        go_on(failing, results)
-    assert results == ["done"]
+        go_on(failing)
+
+
+@given(st.lists(MARKED), st.integers(0, 5))
+def test_what_is_put_away_comes_back_and_the_end_of_a_marker_is_seen(pieces: list[str], at: int):
+    markers = Markers(MARKERS)
+    last = {marker[-1] for marker in MARKERS}
+    unread = Unread()
+    for _ in range(2):  # it is emptied
+        for piece in pieces:
+            begin = min(at, len(piece))
+            assert unread.add(piece, begin, markers) == any(c in last for c in piece[begin:])
+        assert unread.take() == "".join(piece[at:] for piece in pieces)
+    unread.add("x" * 5000, 0, markers)
+    assert unread.take() == "x" * 5000
+    assert unread.take() == ""
+
+
+def test_white_space_is_what_json_takes_for_it():
+    assert skip_white(" \t\r\n\xa0x", 0) == 4
+    assert skip_white("x ", 0) == 0
+    assert skip_white("é \n", 1) == 3

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smg._speedups.text_values import compact, escaped, has_long_number, plain_value, quoted
+from smg._speedups.text_values import (
+    compact,
+    escaped,
+    has_long_number,
+    member_text,
+    plain_value,
+    quoted,
+    stripped,
+)
 from smg.parsers.coercion import coerce, dump, infer_json, infer_scalar, json_text
 
 NUMBER_LIKE = st.text("0123456789.+-eE_ ", max_size=24)
@@ -174,3 +182,13 @@ def test_usual_json_needs_no_closer_look():
         "[1e5]",
     ):
         assert compact(unusual) is None
+
+
+@given(st.text(), st.sampled_from(["{", ",", "é"]), st.text())
+def test_a_member_is_its_key_as_a_json_string_and_its_value(key: str, before: str, value: str):
+    assert member_text(before, key, value) == f"{before}{encode_basestring(key)}:{value}"
+
+
+@given(VALUES)
+def test_what_is_stripped_is_what_python_strips(raw: str):
+    assert stripped(raw) == raw.strip()

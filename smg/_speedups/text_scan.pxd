@@ -17,8 +17,10 @@ cdef class Markers:
 cdef class Unread:
     cdef Py_UCS4* data
     cdef Py_ssize_t used, room
+    cdef readonly str marker
 
-    cpdef bint add(self, str text, Py_ssize_t at, Markers markers) except -1
+    cpdef Py_ssize_t add(self, str text, Py_ssize_t at, Markers markers) except -1
+    cdef str ending(self, Py_ssize_t end, tuple markers)
     cdef int grow(self, Py_ssize_t size) except -1
     cpdef str take(self)
 

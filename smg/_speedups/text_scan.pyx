@@ -105,7 +105,6 @@ cdef class Markers:
             at += 1
         return at
 
-
     cdef Py_ssize_t narrow_beginning(self, unsigned char* data, Py_ssize_t at, Py_ssize_t length) noexcept:
         while at < length and not self.begins[data[at]]:
             at += 1
@@ -138,33 +137,51 @@ cdef class Markers:
 
 
 cdef class Unread:
-    """Text that has arrived and need not be looked at yet."""
+    """Text that has arrived and of which nothing can be said before a marker ends in it."""
 
     def __dealloc__(self):
         PyMem_Free(self.data)
 
-    cpdef bint add(self, str text, Py_ssize_t at, Markers markers) except -1:
-        """Puts `text` away, from `at` on; whether the last character of a marker stands in it."""
+    cpdef Py_ssize_t add(self, str text, Py_ssize_t at, Markers markers) except -1:
+        """Puts `text` away, from `at` on, up to the end of the first marker, if one ends in it: the place in `text`
+        behind that, else 0. The marker is no part of what is put away; `marker` is it.
+        """
         cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text) - at
+        cdef Py_ssize_t used = self.used
         cdef int kind = PyUnicode_KIND(text)
         cdef void* data = PyUnicode_DATA(text)
         cdef Py_UCS4* to
+        cdef Py_UCS4 character
         cdef Py_ssize_t i
-        cdef unsigned char character
-        cdef unsigned char ends = 0
-        if self.used + size > self.room:
-            self.grow(self.used + size)
-        to = self.data + self.used
-        self.used += size
-        if kind != 1:
-            for i in range(size):
-                to[i] = PyUnicode_READ(kind, data, at + i)
-            return markers.may_end(text, at)
-        for i in range(size):  # both at once, because most text is such
-            character = (<unsigned char*> data)[at + i]
+        if used + size > self.room:
+            self.grow(used + size)
+        to = self.data + used
+        for i in range(size):
+            character = (<unsigned char*> data)[at + i] if kind == 1 else PyUnicode_READ(kind, data, at + i)
             to[i] = character
-            ends |= markers.ends[character]
-        return ends
+            if markers.ends[character] if character < 256 else <unsigned char> has(markers.other_ends, character):
+                self.marker = self.ending(used + i + 1, markers.texts)
+                if self.marker is not None:
+                    self.used = used + i + 1 - PyUnicode_GET_LENGTH(self.marker)
+                    return at + i + 1
+        self.used = used + size
+        return 0
+
+    cdef str ending(self, Py_ssize_t end, tuple markers):
+        """The marker that ends there; None if none does."""
+        cdef Py_ssize_t size, i
+        cdef Py_UCS4* begin
+        cdef str marker
+        for marker in markers:
+            size = PyUnicode_GET_LENGTH(marker)
+            if size <= end:
+                begin = self.data + end - size
+                for i in range(size):
+                    if begin[i] != PyUnicode_READ(PyUnicode_KIND(marker), PyUnicode_DATA(marker), i):
+                        break
+                else:
+                    return marker
+        return None
 
     cdef int grow(self, Py_ssize_t size) except -1:
         cdef Py_ssize_t room = max(2 * size, UNREAD)
@@ -176,7 +193,7 @@ cdef class Unread:
         return 0
 
     cpdef str take(self):
-        """All of it; there is none any more."""
+        """All that was put away; it is no more."""
         text = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, self.data, self.used)
         self.used = 0
         if self.room > UNREAD:

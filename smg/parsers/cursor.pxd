@@ -23,7 +23,7 @@ cdef class Cursor(Deltas):
     cdef readonly Py_ssize_t _at
     cdef Py_ssize_t _end
     cdef bint _half, _passes, _completed
-    cdef bint _quiet, _woken
+    cdef bint _quiet
     cdef Unread _unread
     cdef bint _closed
     cdef Py_ssize_t _mark
@@ -56,6 +56,8 @@ cdef class Cursor(Deltas):
     cdef _replace(self, str text)
     cdef _keep(self)
     cdef _wait_for_rest(self, str marker)
+
+    @cython.locals(marker=str)
     cdef _complete(self, str text, Py_ssize_t at)
     cdef _be_quiet(self)
     cdef _wake(self)

@@ -65,7 +65,6 @@ class Cursor(Deltas):
         self._completed = False  # it has come, and is passed
         self._quiet = False
         self._unread: Unread | None = None  # what came since
-        self._woken = False
         self._closed = False
         self._mark = _NOT_HELD  # where in _text begins what is held
         self._kept: list[str] = []  # what is held of text before
@@ -160,12 +159,21 @@ class Cursor(Deltas):
             self._passes = False
 
     def _complete(self, text: str, at: int) -> None:
-        """A marker that was half ends in the next text, there."""
+        """A marker for which something waited ends in the next text, there."""
+        if self._quiet:
+            assert self._unread is not None
+            self._quiet = False
+            marker = self._unread.marker
+            self._gathered = self._unread.take()
+        else:
+            marker = self._text
+            self._gathered = ""
         if self._mark != _NOT_HELD:
-            self._kept.append(self._text)
+            self._keep()
+            self._kept.append(f"{self._gathered}{marker}")
             self._mark = at
         self._completed = True
-        self._found = self._text
+        self._found = marker
         self._text = text
         self._at = at
         self._end = len(text)
@@ -178,10 +186,9 @@ class Cursor(Deltas):
         self._quiet = True
 
     def _wake(self) -> None:
-        """Reads what came in a quiet time."""
+        """The text is over in a quiet time: reads what came."""
         assert self._unread is not None
         self._quiet = False
-        self._woken = True
         self._replace(self._unread.take())
 
     # -- the loops --------------------------------------------------------------------------------
@@ -230,12 +237,10 @@ class Cursor(Deltas):
         """All the text up to a marker, and past it. Then `_gathered` has it."""
         if self._completed:
             self._completed = False
-            piece = ""
+            piece = self._gathered
         else:
             markers = self._markers
-            if self._woken:
-                self._woken = False
-            elif not self._closed and not markers.may_end(self._text, self._at):
+            if not self._closed and not markers.may_end(self._text, self._at):
                 self._be_quiet()
                 return False
             piece = self._take(markers.find(self._text, self._at, self._closed) - self._at)

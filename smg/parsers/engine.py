@@ -92,9 +92,10 @@ class Engine(Cursor):
                 self._replace(behind(self._text, 0, self._end, text))
         elif self._quiet:
             assert self._unread is not None
-            if not self._unread.add(text, 0, self._markers):
+            at = self._unread.add(text, 0, self._markers)
+            if at == 0:
                 return ()
-            self._wake()
+            self._complete(text, at)
         elif self._at < self._end:
             self._replace(behind(self._text, self._at, self._end, text))
         else:

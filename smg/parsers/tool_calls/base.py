@@ -196,6 +196,7 @@ class BlockParser(ToolParser):
         """Goes on with a block; whether it is over, and then `_after_call` is known."""
         try:
             while True:
+                assert self._steps is not None
                 result = go_on(self._steps)
                 if result is WAITS:
                     return False

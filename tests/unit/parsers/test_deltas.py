@@ -46,6 +46,36 @@ def test_parameters_are_given_one_by_one():
     assert parser.feed("</function>") == (CallArguments(0, "}"),)
 
 
+def test_a_value_is_given_by_the_piece_that_closes_it():
+    parser = tool_parser("qwen_xml")
+    parser.feed("<tool_call>\n<function=lookup>")
+    for piece in (
+        "<param",
+        "eter=",
+        "id>a",
+        " > b",
+        "</parameter",
+        " >",
+        "<",
+        "/par",
+        "amet",
+        "er",
+    ):
+        assert parser.feed(piece) == ()
+    assert parser.feed(">\n</func") == (CallArguments(0, '{"id":"a > b</parameter >"'),)
+
+
+def test_a_key_of_dsml_that_is_none_is_content():
+    head = '<｜DSML｜invoke name="lookup">'
+    tag = f'<｜DSML｜parameter name="{"k" * 300}" string="true">7'
+    for size in (4, 1000):
+        text = f"<｜DSML｜function_calls>{head}{tag}"
+        deltas = stream(
+            tool_parser("deepseek32"), [text[at : at + size] for at in range(0, len(text), size)]
+        )
+        assert joined(deltas).content == tag
+
+
 def test_strings_of_dsml_are_given_as_they_come():
     parser = tool_parser("deepseek32")
     parser.feed('<｜DSML｜function_calls><｜DSML｜invoke name="note">')

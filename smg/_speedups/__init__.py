@@ -11,6 +11,7 @@ from __future__ import annotations
 MODULES = (
     "access_text",
     "checks",
+    "clock",
     "detokenize",
     "extents",
     "framing",

@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Metric primitives for the hot path: counters, gauges and histograms in one block of doubles.
 
 A family has a name and label names; a child is one label tuple and owns slots of the block. Resolve
@@ -131,13 +132,11 @@ class Histogram(Child):
     def observe(self, value: float) -> None:
         """Count one `value`; a value equal to a bound belongs to that bound's bucket."""
         # Not bisect: compiled, this walks doubles, and most durations end in an early bucket.
-        values = self._values
-        limits = self._limits
         index = 0
-        while index < self._count and limits[index] < value:
+        while index < self._count and self._limits[index] < value:
             index += 1
-        values[self._slot + index] += 1.0
-        values[self._sum] += value
+        self._values[self._slot + index] += 1.0
+        self._values[self._sum] += value
 
     def snapshot(self) -> list[float]:
         """Counts per bucket, not cumulative, and the sum at the end; compiled, all of one moment,

@@ -1,4 +1,5 @@
 # C types of exchange.py; reading matter too: everything an exchange holds.
+from smg._speedups.clock cimport perf_counter
 from smg.server.routes cimport Endpoint
 from smg.server.state cimport ServerState
 

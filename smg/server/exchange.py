@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+from smg._speedups.clock import perf_counter
 from smg.core.errors import GatewayError
 from smg.wire.errors import JSON, error_body, error_headers
 from smg.wire.head import LAST_CHUNK, chunk, status_line

@@ -1,4 +1,5 @@
 # C types of dispatch.py.
+from smg._speedups.clock cimport perf_counter
 from smg.backends.http.context cimport RelayContext
 from smg.backends.http.lane cimport Lane
 from smg.backends.http.series cimport RelaySeries

@@ -11,9 +11,9 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from time import perf_counter
 from typing import TYPE_CHECKING
 
+from smg._speedups.clock import perf_counter
 from smg.backends.http.target import target_of
 from smg.core.errors import ConnectFailed, GatewayError, ReplyTooLarge, UpstreamError
 from smg.protocols import routing_text, splice

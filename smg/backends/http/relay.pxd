@@ -1,4 +1,7 @@
 # C types of relay.py.
+cimport cython
+
+from smg._speedups.clock cimport perf_counter
 from smg._speedups.head cimport ReplyHead
 from smg._speedups.request_head cimport length_line
 from smg.backends.http.dispatch cimport Dispatch
@@ -14,11 +17,16 @@ cdef class Relay(Dispatch):
     cdef public object _sink
     cdef public int quiet, _status
 
+    @cython.locals(came=double)
     cpdef object upstream_head(self, UpstreamConnection conn, ReplyHead head)
     cpdef object _end(self, int evidence)
+
+    @cython.locals(now=double, ours=double)
     cpdef object _count_head(self, int status, double came)
     cdef object _count_failure(self, RelaySeries series, int status)
     cdef object _count_stream(self, RelaySeries series, bytes tail)
     cpdef object rested(self)
+
+    @cython.locals(now=double)
     cpdef object _stream_piece(self, bytes data)
     cdef object _write_head(self, bytes piece)

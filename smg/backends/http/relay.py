@@ -8,9 +8,9 @@ worker's load and all registrations. How it found its worker is in `dispatch.py`
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from smg._speedups.clock import perf_counter
 from smg._speedups.framing import CHUNKED, LENGTH
 from smg._speedups.request_head import length_line
 from smg.backends.http.dispatch import Dispatch, evidence_of

@@ -16,6 +16,8 @@ cdef class BackendSeries:
     cdef public Counter resends
     cdef public dict _relays, _upstream
     cdef public tuple _kind
+    cdef public int _status
+    cdef public Counter _answers
 
     cpdef RelaySeries relay(self, model, endpoint, bint stream, policy)
-    cpdef object upstream(self, int status, code=*, bint reached=*)
+    cpdef object upstream(self, int status, str code=*, bint reached=*)

@@ -109,7 +109,10 @@ class BackendSeries:
         self._metrics = metrics
         self._kind = (backend, role)
         self._relays: dict[tuple[str, str, bool, str], RelaySeries] = {}
-        self._upstream: dict[tuple[int, str], Any] = {}
+        self._upstream: dict[tuple[int, str], Counter] = {}
+        #: the status of the last answer that was the worker's own, and its child
+        self._status = 0
+        self._answers: Counter | None = None
         self.resends = metrics.router_upstream_send_retries.labels("http")
 
     def relay(self, model: str, endpoint: str, stream: bool, policy: str) -> RelaySeries:
@@ -129,10 +132,15 @@ class BackendSeries:
         """One attempt ended with `status`, or with our error `code`. `reached`: there was a worker
         to answer for it.
         """
-        child = self._upstream.get((status, code))
-        if child is None:
-            child = self._metrics.router_upstream_responses.labels("http", str(status), code)
-            self._upstream[status, code] = child
+        child = self._answers
+        if child is None or status != self._status or code:
+            child = self._upstream.get((status, code))
+            if child is None:
+                child = self._metrics.router_upstream_responses.labels("http", str(status), code)
+                self._upstream[status, code] = child
+            if not code:
+                self._status = status
+                self._answers = child
         child.inc()
         if status >= 500 and reached:
             self.worker_error(error_type(status))

@@ -1,0 +1,2 @@
+# What other compiled modules may call without going through Python.
+cpdef double perf_counter() except? -1.0

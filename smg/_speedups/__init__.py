@@ -27,6 +27,7 @@ MODULES = (
     "request_head",
     "ring",
     "scores",
+    "span_message",
     "text_scan",
     "text_values",
     "token_ids",

@@ -148,9 +148,9 @@ class Traces:
 
     def route(self, backend: HttpBackend, path: str) -> Start:
         """As `app/tracing.py` builds it."""
-        from smg.backends.http.traced_start import held, traced_route
+        from smg.backends.http.traced_start import traced_route
 
-        return held(traced_route(backend, self._spans, "chat", path), self._spans)
+        return traced_route(backend, self._spans, "chat", path)
 
     def close(self) -> None:
         """Encode the last ones."""

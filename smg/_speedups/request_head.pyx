@@ -13,6 +13,17 @@ cdef bytes PREFIX = b"x-request-id-"
 cdef Py_ssize_t PREFIX_SIZE = 13
 
 
+cdef enum:
+    MARKS = 64
+
+
+cdef inline bint is_sent(bytes name, frozenset names) except -1:
+    return name in names or (
+        PyBytes_GET_SIZE(name) >= PREFIX_SIZE
+        and memcmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(PREFIX), PREFIX_SIZE) == 0
+    )
+
+
 cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes request_id, bytes authorization,
                          bint keep_credential, Py_ssize_t length):
     """`prefix` (request line and constant lines), the forwarded headers, `x-request-id`, one `authorization`,
@@ -28,15 +39,20 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     cdef char* at
     cdef char number[24]
     cdef Py_ssize_t digits
+    cdef bint sent
     cdef Py_ssize_t n
-    cdef list kept = None
-    for pair in headers:
+    cdef Py_ssize_t place, count = len(headers)
+    # which headers are sent on; a request has few, and those beyond are looked at twice
+    cdef bint some = False
+    cdef bint[MARKS] kept
+    for place in range(count):
+        pair = <tuple>headers[place]
         name = <bytes>pair[0]
-        if name in names or (PyBytes_GET_SIZE(name) >= PREFIX_SIZE
-                             and memcmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(PREFIX), PREFIX_SIZE) == 0):
-            if kept is None:
-                kept = []
-            kept.append(pair)
+        sent = is_sent(name, names)
+        if place < MARKS:
+            kept[place] = sent
+        if sent:
+            some = True
             size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(<bytes>pair[1]) + 4
         elif keep_credential and name == b"authorization":
             credential = <bytes>pair[1]
@@ -49,8 +65,11 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     at = put(at, "x-request-id: ", 14)
     at = put_bytes(at, request_id)
     at = put(at, "\r\n", 2)
-    if kept is not None:
-        for pair in kept:
+    if some:
+        for place in range(count):
+            pair = <tuple>headers[place]
+            if not (kept[place] if place < MARKS else is_sent(<bytes>pair[0], names)):
+                continue
             at = put_bytes(at, <bytes>pair[0])
             at = put(at, ": ", 2)
             at = put_bytes(at, <bytes>pair[1])

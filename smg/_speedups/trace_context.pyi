@@ -1,3 +1,5 @@
+TRACEPARENT: bytes
+
 class TraceIds:
     sampled: bool
     def __init__(self, seed: bytes, bound: int) -> None: ...

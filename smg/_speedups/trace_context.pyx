@@ -9,12 +9,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy
 
+#: one object everywhere: a name is found among others for a third if it is the same one
+TRACEPARENT = b"traceparent"
 cdef const char* NAME = b"traceparent"
 cdef Py_ssize_t NAME_SIZE = 11
 # 00-<32 digits>-<16 digits>-<2 digits>
 cdef Py_ssize_t SIZE = 55
 cdef const char* VERSION = b"00-"
-cdef const char* DIGITS = b"0123456789abcdef"
+# the two digits of each byte
+cdef char[512] DIGITS
+for number in range(256):
+    memcpy(&DIGITS[2 * number], PyBytes_AS_STRING(b"%02x" % number), 2)
 
 
 cdef inline uint64_t rotated(uint64_t value, int count) noexcept nogil:
@@ -24,9 +29,9 @@ cdef inline uint64_t rotated(uint64_t value, int count) noexcept nogil:
 cdef inline char* put_digits(char* at, uint64_t value) noexcept nogil:
     """16 hexadecimal digits."""
     cdef int shift
-    for shift in range(60, -4, -4):
-        at[0] = DIGITS[(value >> shift) & 15]
-        at += 1
+    for shift in range(56, -8, -8):
+        memcpy(at, &DIGITS[2 * ((value >> shift) & 255)], 2)
+        at += 2
     return at
 
 

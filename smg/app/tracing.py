@@ -55,8 +55,8 @@ class Tracing:
     def route(
         self, backend: Backend, endpoint: str, path: str, meter: Meter | None = None
     ) -> Start:
-        """What starts an inference route."""
-        return self.held(traced_route(backend, self.spans, endpoint, path, meter))
+        """What starts an inference route; to be put where `held` is for others."""
+        return traced_route(backend, self.spans, endpoint, path, meter)
 
     def held(self, start: Start) -> Start:
         """`start`, behind whatever gives requests a permit: it lets the span end with them."""

@@ -13,11 +13,10 @@ from random import getrandbits, randbytes
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from smg._speedups.trace_context import TraceIds, find_traceparent, is_unsampled
+from smg._speedups.trace_context import TRACEPARENT, TraceIds, find_traceparent, is_unsampled
 from smg.observability.log_format import without_secrets
 from smg.observability.tracing.context import (
     SAMPLED,
-    TRACEPARENT,
     TRACESTATE,
     parse,
     traceparent,
@@ -46,7 +45,9 @@ class RequestTracer:
 
     def arrived(self, exchange: Exchange) -> None:
         """Read the trace context, decide, and leave in the headers what workers shall see."""
-        headers = exchange.headers
+        self._decide(exchange, exchange.headers)
+
+    def _decide(self, exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> None:
         place = find_traceparent(headers, 0)
         if place < 0:
             self._begin(exchange, headers)
@@ -100,7 +101,8 @@ class TracedState(ServerState):
         """A head was read and matched to `endpoint` (or not)."""
         ServerState.request_arrived(self, exchange, endpoint, method)
         if not endpoint.probe:
-            self.tracer.arrived(exchange)
+            typed = exchange
+            self.tracer._decide(exchange, typed.headers)
 
 
 class TracedServer(TracedState, HttpServer):

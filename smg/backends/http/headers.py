@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from smg._speedups.request_head import request_head
+from smg._speedups.trace_context import TRACEPARENT
 
 _ALWAYS = (
     b"x-correlation-id",
-    b"traceparent",
+    TRACEPARENT,
     b"tracestate",
     b"x-smg-routing-key",
 )

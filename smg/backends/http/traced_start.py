@@ -33,13 +33,18 @@ class Backend(Protocol):
 def traced_route(
     backend: Backend, spans: Spans, endpoint: str, path: str, meter: Meter | None = None
 ) -> Start:
-    """The start function of an inference route. `spans`: those of the requests in flight."""
+    """The start function of an inference route, to be put behind whatever gives requests a permit,
+    as `held` is for others. `spans`: those of the requests in flight.
+    """
     plain = backend.route(endpoint, path, meter)
     traced = backend.route(endpoint, path, meter, lambda relay: traced_class(relay, spans))
 
     def start(exchange: Exchange) -> None:
-        # Most of the time there are none.
-        (traced if spans and exchange in spans else plain)(exchange)
+        if spans and exchange in spans:  # most of the time there are none
+            spans[exchange].hold()
+            traced(exchange)
+        else:
+            plain(exchange)
 
     return start
 

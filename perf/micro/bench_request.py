@@ -134,7 +134,7 @@ class Traces:
             encode = Encoder("0", secrets())
 
             def export(self, spans: Sequence[Span], /) -> SpanExportResult:
-                self.encode(spans).SerializeToString()
+                self.encode.serialized(spans)
                 return SpanExportResult.SUCCESS
 
             def shutdown(self) -> None:

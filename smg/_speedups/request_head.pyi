@@ -1,3 +1,5 @@
+TRACEPARENT: bytes
+
 def request_head(
     prefix: bytes,
     headers: list[tuple[bytes, bytes]],

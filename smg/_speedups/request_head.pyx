@@ -9,12 +9,15 @@ from libc.string cimport memchr, memcmp
 
 from smg._speedups.put cimport put, put_bytes, put_number
 
+#: one object everywhere: a name is found among others for a third if it is the same one
+TRACEPARENT = b"traceparent"
+
 cdef bytes PREFIX = b"x-request-id-"
 cdef Py_ssize_t PREFIX_SIZE = 13
 
 
 cdef enum:
-    MARKS = 64
+    MARKS = 16
 
 
 cdef inline bint is_sent(bytes name, frozenset names) except -1:
@@ -22,6 +25,13 @@ cdef inline bint is_sent(bytes name, frozenset names) except -1:
         PyBytes_GET_SIZE(name) >= PREFIX_SIZE
         and memcmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(PREFIX), PREFIX_SIZE) == 0
     )
+
+
+cdef inline char* put_header(char* at, tuple pair) except NULL:
+    at = put_bytes(at, <bytes>pair[0])
+    at = put(at, ": ", 2)
+    at = put_bytes(at, <bytes>pair[1])
+    return put(at, "\r\n", 2)
 
 
 cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes request_id, bytes authorization,
@@ -39,20 +49,18 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     cdef char* at
     cdef char number[24]
     cdef Py_ssize_t digits
-    cdef bint sent
     cdef Py_ssize_t n
     cdef Py_ssize_t place, count = len(headers)
-    # which headers are sent on; a request has few, and those beyond are looked at twice
-    cdef bint some = False
-    cdef bint[MARKS] kept
+    # the places of headers that are sent on; a request has few, and all are looked at twice if there are more
+    cdef Py_ssize_t kept = 0, turn
+    cdef Py_ssize_t[MARKS] places
     for place in range(count):
         pair = <tuple>headers[place]
         name = <bytes>pair[0]
-        sent = is_sent(name, names)
-        if place < MARKS:
-            kept[place] = sent
-        if sent:
-            some = True
+        if is_sent(name, names):
+            if kept < MARKS:
+                places[kept] = place
+            kept += 1
             size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(<bytes>pair[1]) + 4
         elif keep_credential and name == b"authorization":
             credential = <bytes>pair[1]
@@ -65,15 +73,13 @@ cpdef bytes request_head(bytes prefix, list headers, frozenset names, bytes requ
     at = put(at, "x-request-id: ", 14)
     at = put_bytes(at, request_id)
     at = put(at, "\r\n", 2)
-    if some:
-        for place in range(count):
-            pair = <tuple>headers[place]
-            if not (kept[place] if place < MARKS else is_sent(<bytes>pair[0], names)):
-                continue
-            at = put_bytes(at, <bytes>pair[0])
-            at = put(at, ": ", 2)
-            at = put_bytes(at, <bytes>pair[1])
-            at = put(at, "\r\n", 2)
+    if kept <= MARKS:
+        for turn in range(kept):
+            at = put_header(at, <tuple>headers[places[turn]])
+    else:
+        for pair in headers:
+            if is_sent(<bytes>pair[0], names):
+                at = put_header(at, pair)
     if credential is not None:
         at = put(at, "authorization: ", 15)
         at = put_bytes(at, credential)

@@ -277,3 +277,11 @@ cdef class SpanMessages:
 
     cpdef bytes texts(self):
         return PyBytes_FromStringAndSize(self._seen, self._looked)
+
+
+def member(int number, bytes content):
+    """A message that is a member of another one; `number` below 16."""
+    cdef char[12] head
+    head[0] = <char>(number << 3 | BYTES)
+    cdef char* end = put_varint(head + 1, PyBytes_GET_SIZE(content))
+    return PyBytes_FromStringAndSize(head, end - head) + content

@@ -1,7 +1,8 @@
-TRACEPARENT: bytes
-
 class TraceIds:
     sampled: bool
+    span_id: int
+    @property
+    def trace_id(self) -> int: ...
     def __init__(self, seed: bytes, bound: int) -> None: ...
     def traceparent(self) -> bytes: ...
 

@@ -9,8 +9,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy
 
-#: one object everywhere: a name is found among others for a third if it is the same one
-TRACEPARENT = b"traceparent"
 cdef const char* NAME = b"traceparent"
 cdef Py_ssize_t NAME_SIZE = 11
 # 00-<32 digits>-<16 digits>-<2 digits>
@@ -76,8 +74,12 @@ cdef class TraceIds:
         self._d = rotated(self._d, 45)
         return drawn
 
+    @property
+    def trace_id(self):
+        return <object>self._high << 64 | self._low
+
     cpdef bytes traceparent(self):
-        """The header's value for a trace that begins here; afterwards `sampled` is about this one."""
+        """The header's value for a trace that begins here; afterwards `sampled` and the ids are about this one."""
         cdef bytes value = PyBytes_FromStringAndSize(NULL, SIZE)
         cdef char* at = PyBytes_AS_STRING(value)
         cdef uint64_t high = self._next(), low = self._next(), span = self._next()
@@ -85,6 +87,9 @@ cdef class TraceIds:
         high |= high == 0  # ids of zeros mean that there is none
         span |= span == 0
         memcpy(at, VERSION, 3)
+        self._high = high
+        self._low = low
+        self.span_id = span
         at = put_digits(put_digits(at + 3, high), low)
         at[0] = c'-'
         at = put_digits(at + 1, span)

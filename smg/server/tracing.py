@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import getrandbits, randbytes
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from smg._speedups.trace_context import TRACEPARENT, TraceIds, find_traceparent, is_unsampled
+from smg._speedups.clock import perf_counter
+from smg._speedups.trace_context import TraceIds, find_traceparent, is_unsampled
 from smg.observability.log_format import without_secrets
 from smg.observability.tracing.context import (
     SAMPLED,
+    TRACEPARENT,
     TRACESTATE,
     parse,
     traceparent,
@@ -59,9 +60,8 @@ class RequestTracer:
         parent = self._ids.traceparent()
         headers.append((TRACEPARENT, parent))
         if self._ids.sampled:
-            _, trace_id, span_id, _ = parent.split(b"-")
-            started = exchange.started
-            self._open(exchange, Span("http_request", int(trace_id, 16), int(span_id, 16), started))
+            ids = self._ids
+            self._open(exchange, Span("http_request", ids.trace_id, ids.span_id, exchange.started))
 
     def _continue(self, exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> None:
         """The caller names its span, or tries to."""
@@ -114,8 +114,6 @@ class TracedServer(TracedState, HttpServer):
 class RequestSpan:
     """The span of one exchange, which holds it as its permit, and so ends it whatever happens."""
 
-    __slots__ = ("_before", "_exchange", "_tracer", "error", "head_at", "relaying", "span")
-
     def __init__(self, tracer: RequestTracer, exchange: Exchange, span: Span) -> None:
         self._tracer = tracer
         self._exchange = exchange
@@ -151,15 +149,16 @@ class RequestSpan:
             error = GONE
         status = exchange.status
         span.failed = status >= 500 or bool(self.error)
-        span.attributes.update(
-            method=exchange.method,
-            uri=without_secrets(exchange.target),
-            version=exchange.version,
-            request_id=exchange.request_id,
-            module="smg",
-            route=exchange.route.path,
-            status_code=status or None,
-            latency=int(((self.head_at or span.ended) - span.started) * 1e6) if status else None,
-            error=error or None,
-        )
+        attributes = span.attributes
+        attributes["method"] = exchange.method
+        attributes["uri"] = without_secrets(exchange.target)
+        attributes["version"] = exchange.version
+        attributes["request_id"] = exchange.request_id
+        attributes["module"] = "smg"
+        attributes["route"] = exchange.route.path
+        if status:
+            attributes["status_code"] = status
+            attributes["latency"] = int(((self.head_at or span.ended) - span.started) * 1e6)
+        if error:
+            attributes["error"] = error
         self._tracer.ended(exchange, span)

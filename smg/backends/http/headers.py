@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smg._speedups.request_head import request_head
-from smg._speedups.trace_context import TRACEPARENT
+from smg._speedups.request_head import TRACEPARENT, request_head
 
 _ALWAYS = (
     b"x-correlation-id",

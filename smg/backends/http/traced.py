@@ -5,9 +5,9 @@ to the worker. Requests without one take the plain relays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from smg._speedups.clock import perf_counter
 from smg.backends.http.pd.pair import PairRelay
 from smg.backends.http.relay import Relay
 
@@ -51,35 +51,38 @@ class TracedRelay(Relay):
         self._answered_with: ReplyHead | None = None
         self._traced.span.attributes["model"] = self.model
 
-    def _event(self, name: str, **attributes: Any) -> None:
+    def _url(self) -> str | None:
         worker = self._worker
-        url = None if worker is None else worker.url
-        self._traced.span.event(name, url=url, **attributes)
+        return None if worker is None else worker.url
 
     def _send(self, conn: UpstreamConnection) -> None:
         super()._send(conn)
         self._sent_to()
 
     def _sent_to(self) -> None:
-        self._event("request sent")
+        self._traced.span.add("request sent", {"url": self._url()})
 
     def upstream_head(self, conn: UpstreamConnection, head: ReplyHead) -> None:
         """Send the head on, or try again."""
         if head is not self._answered_with:  # one that was held back comes a second time
             self._answered_with = head
-            self._event("response received", status_code=head.status)
+            attributes = {"url": self._url(), "status_code": head.status}
+            self._traced.span.add("response received", attributes)
         super().upstream_head(conn, head)
         if self._head:  # it goes out now, the body follows
             self._traced.head_at = perf_counter()
 
     def _failed_before_head(self, error: UpstreamError, reused: bool) -> None:
-        self._event("attempt failed", error=str(error.code))
+        self._failed(self._url(), str(error.code))
         super()._failed_before_head(error, reused)
 
     def first_byte_late(self) -> None:
         """The worker took the request and says nothing."""
-        self._event("attempt failed", error="first_byte_late")
+        self._failed(self._url(), "first_byte_late")
         super().first_byte_late()
+
+    def _failed(self, url: str | None, error: str) -> None:
+        self._traced.span.add("attempt failed", {"url": url, "error": error})
 
     def _break_off(
         self, conn: UpstreamConnection | None, code: str, message: str, error: UpstreamError | None
@@ -101,17 +104,16 @@ class TracedPair(TracedRelay, PairRelay):
             super()._sent_to()
             return
         urls = {"prefill_url": leg.worker.url, "decode_url": self._worker.url}
-        self._traced.span.event("request sent", **urls)
+        self._traced.span.add("request sent", urls)
 
     def prefill_refused(self, leg: PrefillLeg, head: ReplyHead) -> None:
         """The prefill worker answers with an error."""
-        event = self._traced.span.event
-        event("response received", url=leg.worker.url, status_code=head.status)
+        attributes = {"url": leg.worker.url, "status_code": head.status}
+        self._traced.span.add("response received", attributes)
         super().prefill_refused(leg, head)
 
     def prefill_failed(self, leg: PrefillLeg, error: UpstreamError) -> None:
         """There is no answer, or it broke off while it mattered."""
         if not self.exchange.head_sent:
-            event = self._traced.span.event
-            event("attempt failed", url=leg.worker.url, error=str(error.code))
+            self._failed(leg.worker.url, str(error.code))
         super().prefill_failed(leg, error)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from smg._speedups import trace_context
+from smg._speedups.request_head import TRACEPARENT as TRACEPARENT
 
-#: one object everywhere: finding a name among others costs a third where it is the same one
-TRACEPARENT = trace_context.TRACEPARENT
 TRACESTATE = b"tracestate"
 
 SAMPLED = 1

@@ -1,12 +1,14 @@
 """One span as it is collected on the event loop: raw values, nothing formatted.
 
-`export.py` makes the SDK's object of it, on the SDK's own thread.
+`otlp.py` makes a message of it, on the SDK's own thread.
 """
 
 from __future__ import annotations
 
-from time import perf_counter, time_ns
+from time import time_ns
 from typing import Any
+
+from smg._speedups.clock import perf_counter
 
 
 class Span:
@@ -15,20 +17,6 @@ class Span:
     `started`, `ended` and the times of events are seconds of `time.perf_counter()`. Attributes may
     be bytes; those that are None are left out. `failed`: the operator should look.
     """
-
-    __slots__ = (
-        "attributes",
-        "ended",
-        "events",
-        "failed",
-        "name",
-        "parent_id",
-        "span_id",
-        "started",
-        "trace_id",
-        "trace_state",
-        "wall_ns",
-    )
 
     def __init__(
         self, name: str, trace_id: int, span_id: int, started: float, parent_id: int = 0
@@ -48,8 +36,8 @@ class Span:
         self.events: list[tuple[float, str, dict[str, Any]]] = []
         self.failed = False
 
-    def event(self, name: str, **attributes: Any) -> None:
-        """Something happened now."""
+    def add(self, name: str, attributes: dict[str, Any]) -> None:
+        """Something happened now; `attributes` are kept."""
         self.events.append((perf_counter(), name, attributes))
 
     def unix_ns(self, moment: float) -> int:

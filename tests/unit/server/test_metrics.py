@@ -54,6 +54,19 @@ def test_requests_and_responses():
     assert durations == values(metrics.http_requests)
 
 
+def test_requests_that_differ_from_the_one_before():
+    wires = [b"GET /now", b"HEAD /now", b"PROPFIND /now", b"GET /now", b"HEAD /now", b"HEAD /now"]
+    metrics = counted(*(wire + HEAD for wire in wires))
+    seen = {("GET", "/now"): 2, ("HEAD", "/now"): 3, ("OTHER", "/now"): 1}
+    assert values(metrics.http_requests) == seen
+    durations = {labels: child.count for labels, child in metrics.http_request_duration.children()}
+    assert durations == seen
+    assert values(metrics.http_responses) == {
+        ("/now", "200", ""): 5,
+        ("/now", "405", "method_not_allowed"): 1,
+    }
+
+
 def test_methods_of_clients_do_not_become_labels():
     metrics = counted(b"PROPFIND /now" + HEAD, b"TRACE /now" + HEAD)
     assert values(metrics.http_requests) == {("OTHER", "/now"): 2}

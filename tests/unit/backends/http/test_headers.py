@@ -60,6 +60,14 @@ def test_order_and_repetition_are_kept():
     assert found == ID + b"tracestate: 1\r\ntraceparent: 2\r\ntracestate: 3\r\n"
 
 
+@pytest.mark.parametrize("count", [15, 16, 17, 200])
+def test_however_many_there_are(count):
+    headers = [(b"x-request-id-%d" % number, b"%d" % number) for number in range(count)]
+    between = [pair for header in headers for pair in (header, (b"cookie", b"no"))]
+    sent = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    assert lines(*between) == ID + sent
+
+
 @pytest.mark.parametrize("caller", [None, b"Bearer caller", b"bearer gateway", b"Basic abc"])
 @pytest.mark.parametrize("key", [b"", WORKER])
 @pytest.mark.parametrize("consumes", [False, True])

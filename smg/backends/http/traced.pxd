@@ -1,0 +1,2 @@
+# Python classes: they may stand before any kind of relay, which C types could not.
+from smg._speedups.clock cimport perf_counter

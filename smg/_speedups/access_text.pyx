@@ -5,9 +5,18 @@ What stands in it is said by `smg.observability.access_lines`; here is only the 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_DecodeUTF8, PyUnicode_New
 
 from smg._speedups.put cimport put, put_bytes, put_number
+
+
+cdef inline bint is_ascii(bytes value) noexcept:
+    cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(value)
+    cdef unsigned char found = 0
+    cdef Py_ssize_t index
+    for index in range(PyBytes_GET_SIZE(value)):
+        found |= at[index]
+    return found < 0x80
 
 
 cdef inline bint is_plain(bytes value) noexcept:
@@ -29,20 +38,32 @@ cpdef str json_line(bytes stamp, int milliseconds, bytes middle, bytes request_i
     if not is_plain(request_id):
         return None
     cdef Py_ssize_t size = PyBytes_GET_SIZE(stamp) + PyBytes_GET_SIZE(middle) + PyBytes_GET_SIZE(request_id)
-    # 14 + 4 + 16 + 15 + 11 bytes of text, two numbers of at most 20 digits, a brace
-    cdef bytes buffer = PyBytes_FromStringAndSize(NULL, size + 101)
-    cdef char* begin = PyBytes_AS_STRING(buffer)
-    cdef char* at = put(begin, '{"timestamp":"', 14)
+    # The end: 16 + 15 + 11 bytes of text, two numbers of at most 20 digits, a brace
+    cdef char[83] end
+    cdef char* at = put(end, '","module":"smg"', 16)
+    if status != 0:
+        at = put_number(put(at, ',"status_code":', 15), status)
+        at = put_number(put(at, ',"latency":', 11), latency)
+    at[0] = c'}'
+    cdef Py_ssize_t last = at + 1 - end
+    # Written straight into the str where it can be: decoding would look at all and copy it once more.
+    cdef bint ascii = is_ascii(middle)
+    cdef str text = None
+    cdef bytes buffer = None
+    cdef char* begin
+    size += 14 + 4 + last
+    if ascii:
+        text = PyUnicode_New(size, 127)
+        begin = <char*>PyUnicode_1BYTE_DATA(text)
+    else:
+        buffer = PyBytes_FromStringAndSize(NULL, size)
+        begin = PyBytes_AS_STRING(buffer)
+    at = put(begin, '{"timestamp":"', 14)
     at = put_bytes(at, stamp)
     at[0] = <char>(c'0' + milliseconds // 100)
     at[1] = <char>(c'0' + milliseconds // 10 % 10)
     at[2] = <char>(c'0' + milliseconds % 10)
     at[3] = c'Z'
     at = put_bytes(at + 4, middle)
-    at = put_bytes(at, request_id)
-    at = put(at, '","module":"smg"', 16)
-    if status != 0:
-        at = put_number(put(at, ',"status_code":', 15), status)
-        at = put_number(put(at, ',"latency":', 11), latency)
-    at[0] = c'}'
-    return PyUnicode_DecodeUTF8(begin, at + 1 - begin, NULL)
+    put(put_bytes(at, request_id), end, last)
+    return text if ascii else PyUnicode_DecodeUTF8(begin, size, NULL)

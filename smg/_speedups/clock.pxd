@@ -1,2 +1,3 @@
 # What other compiled modules may call without going through Python.
 cpdef double perf_counter() except? -1.0
+cpdef double wall_clock() noexcept

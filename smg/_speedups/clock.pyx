@@ -6,7 +6,7 @@ object. A request reads it half a dozen times.
 import sys
 import time
 
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
 # Elsewhere `time.perf_counter` may be another clock, and moments of both are compared.
 cdef bint NATIVE = sys.platform == "linux"
@@ -20,4 +20,11 @@ cpdef double perf_counter() except? -1.0:
         return asked()
     clock_gettime(CLOCK_MONOTONIC, &moment)
     # As Python divides: moments of both compare exactly.
+    return <double>(<long long>moment.tv_sec * 1_000_000_000 + moment.tv_nsec) / 1e9
+
+
+cpdef double wall_clock() noexcept:
+    """As `time.time`: seconds since 1970."""
+    cdef timespec moment
+    clock_gettime(CLOCK_REALTIME, &moment)
     return <double>(<long long>moment.tv_sec * 1_000_000_000 + moment.tv_nsec) / 1e9

@@ -1,4 +1,5 @@
 # C types of access.py: every request passes twice while the access log is on.
+from smg._speedups.clock cimport perf_counter
 from smg.observability.access_log cimport AccessLog
 from smg.server.exchange cimport Exchange
 

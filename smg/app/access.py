@@ -4,9 +4,9 @@ are silent.
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING
 
+from smg._speedups.clock import perf_counter
 from smg.observability.access_log import AccessLog
 
 if TYPE_CHECKING:

@@ -41,6 +41,14 @@ def as_line(entry: Entry) -> Line:
     return Line(created, level, "smg::response", FILE, 0, FINISHED, fields)
 
 
+class _Middle:
+    """What a line has in common with the one before."""
+
+    def __init__(self) -> None:
+        self.method = self.uri = self.version = self.text = b""
+        self.level = -1
+
+
 class JsonLines:
     """Writes entries as `form`, a JSON format, would. Known secrets are still in what it writes."""
 
@@ -48,6 +56,9 @@ class JsonLines:
         self._form = form
         #: what stands between the time and the id, by what it is made from
         self._middles: dict[tuple[bytes, bytes, bytes, int, bool], bytes] = {}
+        #: of the line before, one for each kind; nearly always this one has the same
+        self._started = _Middle()
+        self._finished = _Middle()
         #: the second that `_stamp` writes, seconds since 1970
         self._second = -1
         self._stamp = b""
@@ -60,9 +71,19 @@ class JsonLines:
         if second != self._second:
             self._second = second
             self._stamp = timestamp(second)[: -len("000Z")].encode()
-        middle = self._middles.get((method, uri, version, level, status != 0))
-        if middle is None:
-            middle = self._middle(entry)
+        last = self._finished if status else self._started
+        if (
+            uri == last.uri
+            and method == last.method
+            and version == last.version
+            and level == last.level
+        ):
+            middle = last.text
+        else:
+            known = self._middles.get((method, uri, version, level, status != 0))
+            middle = self._middle(entry) if known is None else known
+            last.method, last.uri, last.version = method, uri, version
+            last.level, last.text = level, middle
         line = json_line(self._stamp, milliseconds, middle, request_id, status, latency)
         return self._form(as_line(entry)) if line is None else line
 

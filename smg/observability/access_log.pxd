@@ -1,5 +1,7 @@
 cimport cython
 
+from smg._speedups.clock cimport wall_clock
+
 
 # C types of access_log.py: every request passes twice.
 cdef class AccessLog:

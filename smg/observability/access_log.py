@@ -7,8 +7,8 @@ and are formatted on the log thread.
 from __future__ import annotations
 
 import logging
-from time import time
 
+from smg._speedups.clock import wall_clock
 from smg.observability.access_lines import FILE, Entry, as_line
 from smg.observability.log_format import Line, without_secrets
 from smg.observability.log_queue import Later
@@ -48,7 +48,7 @@ class AccessLog:
         """The head of a request is complete. `uri` is path and query; probes log at DEBUG."""
         level = _DEBUG if probe else _INFO
         if level >= self._request_level:
-            self._write((time(), level, 0, 0, method, uri, version, request_id))
+            self._write((wall_clock(), level, 0, 0, method, uri, version, request_id))
 
     def response_head(
         self,
@@ -68,7 +68,7 @@ class AccessLog:
         else:
             level = _WARNING if status < 500 else _ERROR
         if level >= self._response_level:
-            self._write((time(), level, status, latency_us, method, uri, version, request_id))
+            self._write((wall_clock(), level, status, latency_us, method, uri, version, request_id))
 
     def stream_failed(
         self,
@@ -84,7 +84,7 @@ class AccessLog:
         if self._response_level <= logging.ERROR:
             why = None if cause is None else str(cause)
             values = (method, uri, version, request_id, error, worker, why)
-            self._write(Later((_failed, time(), logging.ERROR, *values)))
+            self._write(Later((_failed, wall_clock(), logging.ERROR, *values)))
 
 
 def _failed(

@@ -43,6 +43,24 @@ def test_both_ways_write_the_same(uri: bytes, request_id: bytes, status: int):
         assert quick.text(made) == plain(as_line(made))
 
 
+def test_lines_that_differ_from_the_one_before():
+    plain = JsonFormat(Redactor()).unredacted
+    quick = JsonLines(plain)
+    usual = entry()
+    created, level, _, _, method, uri, version, request_id = usual
+    others: list[Entry] = [
+        (created, level, 200, 9, method, uri, version, request_id),
+        (created, level, 0, 0, method, b"/\xc3\xa9", version, request_id),
+        (created, level, 0, 0, b"GET", uri, version, request_id),
+        (created, level, 0, 0, method, uri, b"HTTP/1.0", request_id),
+        (created, logging.DEBUG, 0, 0, method, uri, version, request_id),
+        (created, logging.WARNING, 404, 2**40, method, uri, version, request_id),
+    ]
+    for other in others:
+        for made in (usual, usual, other, usual, other):
+            assert quick.text(made) == plain(as_line(made))
+
+
 def test_what_clients_choose_is_kept_within_bounds():
     quick = JsonLines(JsonFormat(Redactor()).unredacted)
     for number in range(3 * access_lines._KEPT):

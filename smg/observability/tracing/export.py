@@ -28,7 +28,7 @@ DELAY_MS = 500
 BATCH = 64
 #: spans encoded at once, with the interpreter lock held, which the event loop must wait for;
 #: between two slices the network is waited for, without the lock. A span takes about
-#: 15 us (`perf/micro/bench_spans.py`).
+#: 2 us (`perf/micro/bench_spans.py`).
 SLICE = 32
 
 

@@ -134,7 +134,7 @@ class Traces:
             encode = Encoder("0", secrets())
 
             def export(self, spans: Sequence[Span], /) -> SpanExportResult:
-                self.encode.serialized(spans)
+                self.encode(spans).SerializeToString()
                 return SpanExportResult.SUCCESS
 
             def shutdown(self) -> None:

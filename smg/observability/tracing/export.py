@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext, TraceFlags
 
@@ -21,14 +20,13 @@ from smg.observability.tracing.span import Span
 
 log = logging.getLogger(__name__)
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #: spans that wait; about 2 kB each
 QUEUE = 4096
 DELAY_MS = 500
 BATCH = 64
 #: spans encoded at once, with the interpreter lock held, which the event loop must wait for;
 #: between two slices the network is waited for, without the lock. A span takes about
-#: 2 us (`perf/micro/bench_spans.py`).
+#: 4 us (`perf/micro/bench_spans.py`).
 SLICE = 32
 
 
@@ -97,23 +95,8 @@ class _Otlp(OTLPSpanExporter):
         super().__init__(endpoint=endpoint, insecure=not endpoint.startswith("https://"))
         self._encode = encode
 
-    def _initialize_channel_and_stub(self) -> None:
-        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
-        self._client: Any = _Sender(self._channel)
-
     def _translate_data(self, data: Sequence[Any]) -> Any:
-        # An SDK that makes its stub in another way wants a message.
-        sends_bytes = isinstance(self._client, _Sender)
-        return self._encode.serialized(data) if sends_bytes else self._encode(data)
-
-
-class _Sender:
-    """The SDK's stub for requests that are bytes already."""
-
-    def __init__(self, channel: Any) -> None:
-        self.Export = channel.unary_unary(
-            _METHOD, response_deserializer=ExportTraceServiceResponse.FromString
-        )
+        return self._encode(data)
 
 
 class _Reporting(SpanExporter):

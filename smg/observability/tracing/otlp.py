@@ -48,10 +48,10 @@ class Encoder:
     def __call__(self, spans: Sequence[Span]) -> ExportTraceServiceRequest:
         """One request with all of `spans`."""
         request = ExportTraceServiceRequest()
-        request.ParseFromString(self.serialized(spans))
+        request.ParseFromString(self._serialized(spans))
         return request
 
-    def serialized(self, spans: Sequence[Span]) -> bytes:
+    def _serialized(self, spans: Sequence[Span]) -> bytes:
         """The same as it goes over the wire; nothing but bytes are touched."""
         made = _messages(spans, None)
         # Nearly no span holds a secret: one search in all texts instead of one in each.

@@ -64,7 +64,7 @@ def parser(kind: Kind = SINGLE) -> argparse.ArgumentParser:
         "--runs",
         type=int,
         default=3,
-        help="runs per shape, each with its own seed (3); some take 15 times as many",
+        help="runs per shape, each with its own seed (3); open-loop 5, open-busy 15 times that",
     )
     add("--seed", type=int, default=1, help="of the first run (1)")
     faster = f"real: model this many times faster ({kind.speed:g})"

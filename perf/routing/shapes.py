@@ -109,6 +109,7 @@ SHAPES: dict[str, Shape] = {
             arrivals_per_second=2.75,
             burst=3,
             think_seconds=1.0,
+            runs=5,
         ),
         Shape(
             "open-busy",

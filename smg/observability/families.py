@@ -440,7 +440,7 @@ class GatewayMetrics:
         )
         self.event_loop_delay = registry.histogram(
             "smg_event_loop_delay_seconds",
-            "How late a 10 ms timer of the event loop fires.",
+            "How late a timer of the event loop fires: every 10 ms, every 50 while idle.",
             buckets=LOOP_DELAY_BUCKETS,
         )
         self.event_loop_stalls = registry.counter(

@@ -1,8 +1,9 @@
 """Says what the event loop is doing when it stands still.
 
-The canary (`loop_canary.py`) notes when the loop has to turn again; a thread looks at that note
-twenty times a second and, once the loop is late, logs the stack of the loop's thread. What stands
-still is rarely what the metrics of a request show, so a stack is the one useful answer.
+The canary (`loop_canary.py`) notes when the loop has to turn again; a thread sleeps until the loop
+would be too late for that note, looks at it again and, if it is the same, logs the stack of the
+loop's thread. What stands still is rarely what the metrics of a request show, so a stack is the one
+useful answer.
 
 Python sees no frames of compiled code: then the innermost Python frame is what called it, and the
 task's name may tell more. Code that keeps the interpreter lock cannot be watched either; such a
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: how late the loop may be before it stands still, and how often that is looked at (seconds)
+#: how late the loop may be before it stands still, and how often that is looked at most (seconds)
 LIMIT = 0.100
 PERIOD = 0.050
 #: stalls that are logged per window (seconds); the others are counted
@@ -91,11 +92,15 @@ class LoopWatchdog:
     # -- on the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._period):
+        while not self._stopping.wait(self._pause(perf_counter())):
             try:
                 self.look(perf_counter())
             except Exception:  # a watchdog that died in silence would be worse than none
                 log.exception("the watchdog of the event loop failed")
+
+    def _pause(self, now: float) -> float:
+        late = self.due + self.limit - now  # for what is noted by now
+        return max(self._period, late) if late < math.inf else self._period
 
     def look(self, now: float) -> None:
         """One look at the loop; `now` is `time.perf_counter()`."""

@@ -153,7 +153,8 @@ def test_the_command_line() -> None:
     options = command.parser().parse_args(["--shapes", "baseline,one-prompt", "--virtual"])
     assert [shape.name for shape in options.shapes] == ["baseline", "one-prompt"]
     assert list(command.seeds(options, SHAPES["baseline"])) == [1, 2, 3]
-    assert len(list(command.seeds(options, SHAPES["open-busy"]))) == 15
+    assert len(list(command.seeds(options, SHAPES["open-loop"]))) == 15
+    assert len(list(command.seeds(options, SHAPES["open-busy"]))) == 45
     assert [one.who for one in command.chosen(options)][:2] == ["ours", "ours"]
     for wrong in (["--shapes", "nonsense"], ["--policy", "nonsense"]):
         with pytest.raises(SystemExit):

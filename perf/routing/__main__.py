@@ -64,7 +64,7 @@ def parser(kind: Kind = SINGLE) -> argparse.ArgumentParser:
         "--runs",
         type=int,
         default=3,
-        help="runs per shape, each with its own seed (3); open-loop 5, open-busy 15 times that",
+        help="runs per shape, each with its own seed (3); shapes that scatter take more",
     )
     add("--seed", type=int, default=1, help="of the first run (1)")
     faster = f"real: model this many times faster ({kind.speed:g})"

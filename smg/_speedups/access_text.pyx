@@ -7,16 +7,7 @@ What stands in it is said by `smg.observability.access_lines`; here is only the 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_DecodeUTF8, PyUnicode_New
 
-from smg._speedups.put cimport put, put_bytes, put_number
-
-
-cdef inline bint is_ascii(bytes value) noexcept:
-    cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(value)
-    cdef unsigned char found = 0
-    cdef Py_ssize_t index
-    for index in range(PyBytes_GET_SIZE(value)):
-        found |= at[index]
-    return found < 0x80
+from smg._speedups.put cimport is_ascii, put, put_bytes, put_number
 
 
 cdef inline bint is_plain(bytes value) noexcept:
@@ -47,7 +38,7 @@ cpdef str json_line(bytes stamp, int milliseconds, bytes middle, bytes request_i
     at[0] = c'}'
     cdef Py_ssize_t last = at + 1 - end
     # Written straight into the str where it can be: decoding would look at all and copy it once more.
-    cdef bint ascii = is_ascii(middle)
+    cdef bint ascii = is_ascii(PyBytes_AS_STRING(middle), PyBytes_GET_SIZE(middle))
     cdef str text = None
     cdef bytes buffer = None
     cdef char* begin

@@ -1,4 +1,4 @@
-# Writing text into memory that is large enough; each gives the place behind what it wrote.
+# Writing text into memory that is large enough: each gives the place behind what it wrote. And whether text is ASCII.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
@@ -23,3 +23,11 @@ cdef inline char* put_number(char* at, unsigned long long number) noexcept:
         number //= 10
         if number == 0:
             return put(at, &digits[begin], 24 - begin)
+
+
+cdef inline bint is_ascii(const char* text, Py_ssize_t size) noexcept:
+    cdef unsigned char found = 0
+    cdef Py_ssize_t place
+    for place in range(size):
+        found |= <unsigned char>text[place]
+    return found < 0x80

@@ -43,21 +43,33 @@ class Bare(build.Gateway):
 
 
 class Probed(build.Gateway):
-    """Writes "TIME LATENESS" for every millisecond's timer that comes late; both in seconds."""
+    """Writes "TIME LATENESS OTHERS" for every millisecond's timer that comes late, in seconds.
+
+    OTHERS is how long other threads of this process computed since the timer before. A loop that
+    is late without them was stopped by its own work or by the machine, not by a scrape.
+    """
 
     out: IO[str]
 
     async def start(self) -> None:
         await super().start()
+        self._others = others()
         self._due = time.perf_counter() + TICK
         asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _tick(self) -> None:
         late = time.perf_counter() - self._due
+        computed = others()
         if late > WORTH:
-            self.out.write(f"{time.time():.6f} {late:.6f}\n")
+            self.out.write(f"{time.time():.6f} {late:.6f} {computed - self._others:.6f}\n")
+        self._others = computed
         self._due = time.perf_counter() + TICK
         asyncio.get_running_loop().call_later(TICK, self._tick)
+
+
+def others() -> float:
+    """Seconds of CPU that all threads but this one have taken."""
+    return time.process_time() - time.thread_time()
 
 
 def collect(port: int) -> None:

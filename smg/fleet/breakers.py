@@ -105,7 +105,7 @@ class Breakers:
             family.remove(url)
         for outcome in ("success", "failure"):
             metrics.worker_cb_outcomes.remove(url, outcome)
-        for labels, _ in metrics.worker_cb_transitions.children():
+        for labels in metrics.worker_cb_transitions.children():
             if labels[0] == url:
                 metrics.worker_cb_transitions.remove(*labels)
 

@@ -100,15 +100,14 @@ def _encode(pieces: list[str]) -> bytes:
 def _family(family: AnyFamily) -> Iterator[str]:
     if isinstance(family, HistogramFamily):
         bounds = [f'le="{number(bound)}"}} ' for bound in (*family.bounds, math.inf)]
-        for values, histogram in family.children():
+        for values, histogram in family.children().items():
             yield _histogram(family.name, _pairs(family, values), bounds, histogram)
         return
     tracked = family.tracked()
-    read = dict(tracked)
-    for values, child in family.children():
-        if values not in read:
+    for values, child in family.children().items():
+        if values not in tracked:
             yield _sample(family.name, _pairs(family, values), child.value)
-    for values, function in tracked:
+    for values, function in tracked.items():
         value = _read(family.name, function)
         if value is not None:
             yield _sample(family.name, _pairs(family, values), value)

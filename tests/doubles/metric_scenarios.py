@@ -15,6 +15,7 @@ from typing import Any
 from smg.app.reload import Reloader
 from smg.config.parse import Loaded
 from smg.core.errors import ConfigError
+from smg.observability.loop_canary import IDLE_INTERVALS, INTERVAL
 from tests.doubles.gateway import Gateway
 from tests.doubles.metrics_text import Samples
 from tests.doubles.raw_client import request_bytes
@@ -165,7 +166,8 @@ async def probes(gateway: Gateway, worker: RawServer) -> AsyncIterator[None]:
 
 
 async def blocked_loop(gateway: Gateway, worker: RawServer) -> AsyncIterator[None]:
-    time.sleep(0.03)  # noqa: ASYNC251 - a stall is what is measured
+    # Longer than an idle loop may go without a look at it.
+    time.sleep(IDLE_INTERVALS * INTERVAL + 0.03)  # noqa: ASYNC251 - a stall is what is measured
     stalls = gateway.product.metrics.event_loop_stalls.labels()
     await until(lambda: stalls.value >= 1)
     yield

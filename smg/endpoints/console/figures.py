@@ -49,7 +49,7 @@ def take(metrics: GatewayMetrics, look: Look) -> Iterable[None]:
         (metrics.gateway_overhead, "overhead"),
     ):
         sums: list[float] = []
-        for number, (_, child) in enumerate(family.children()):
+        for number, child in enumerate(family.children().values()):
             found = child.snapshot()
             sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
             if number % SLICE == SLICE - 1:
@@ -71,12 +71,12 @@ def total(family: CounterFamily | GaugeFamily, **where: str) -> float:
     wanted = where.items()
     children = (
         child.value
-        for values, child in family.children()
+        for values, child in family.children().items()
         if not where or wanted <= dict(zip(names, values, strict=True)).items()
     )
     if where:
         return sum(children)
-    return sum(children) + sum(read() for _, read in family.tracked())
+    return sum(children) + sum(read() for read in family.tracked().values())
 
 
 class Looks:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import math
@@ -144,6 +145,29 @@ def test_a_part_ends_when_its_budget_is_spent(monkeypatch: pytest.MonkeyPatch):
     registry = thousand_histograms()
     sizes = [part.count(b"_sum{") for part in render_parts(registry, 1.0)]
     assert sizes == [4] * 250
+
+
+def test_between_two_parts_nothing_of_a_fleet_is_kept_for_the_collector():
+    # Objects that live while the thread sleeps grow old, and many of those bring a full collection.
+    registry = thousand_histograms()
+    gauge = registry.gauge("g", "G.", ("w",))
+    tracked = registry.gauge("t", "T.", ("w",))
+    for worker in map(str, range(1000)):
+        gauge.labels(worker)
+        tracked.track((worker,), lambda: 1.0)
+    parts = render_parts(registry, 0.0)
+    gc.collect()
+    gc.disable()
+    try:
+        kept = [
+            len(gc.get_objects(generation=0))
+            for number, _ in enumerate(parts)
+            if number % 1000 == 500  # in the middle of each family
+        ]
+    finally:
+        gc.enable()
+    assert len(kept) == 3
+    assert max(kept) < 500
 
 
 def test_series_removed_between_parts():

@@ -194,7 +194,7 @@ def test_an_age_equal_to_a_bound_belongs_below(age: float, gt: str):
     ages.update([age])
     got = {
         labels[0]: child.value
-        for labels, child in metrics.http_inflight_request_age.children()
+        for labels, child in metrics.http_inflight_request_age.children().items()
         if child.value
     }
     assert got == {gt: 1.0}

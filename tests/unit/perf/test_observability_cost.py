@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perf.observability_cost import longest, steps, verdicts
+from perf.observability_cost import lateness, longest, steps, verdicts
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ def test_bounds(rounds: list[list[float]], good: bool):
 
 
 def test_a_stall_counts_for_every_window_it_touches():
-    late = [(10.0, 0.5), (20.0, 0.001), (20.1, 0.002)]  # when it was over, and how long it was
+    # when it was over, how long it was, and what other threads computed meanwhile
+    late = [(10.0, 0.5, 0.1), (20.0, 0.001, 0.0), (20.1, 0.002, 0.0)]
     windows = [(9.0, 9.4), (9.0, 9.6), (9.9, 10.5), (10.1, 19.9), (19.9, 21.0)]
-    assert longest(late, windows) == [0.0, 0.5, 0.5, 0.0, 0.002]
+    assert list(map(lateness, longest(late, windows))) == [0.0, 0.5, 0.5, 0.0, 0.002]

@@ -11,7 +11,7 @@ HEAD = b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def values(family) -> dict[tuple[str, ...], float]:
-    return {labels: child.value for labels, child in family.children() if child.value}
+    return {labels: child.value for labels, child in family.children().items() if child.value}
 
 
 def counted(*wires: bytes, routes: list[Route] | None = None, **settings) -> GatewayMetrics:
@@ -50,7 +50,9 @@ def test_requests_and_responses():
         ("other", "404", "unknown_url"): 1,
         ("/later", "200", ""): 1,
     }
-    durations = {labels: child.count for labels, child in metrics.http_request_duration.children()}
+    durations = {
+        labels: child.count for labels, child in metrics.http_request_duration.children().items()
+    }
     assert durations == values(metrics.http_requests)
 
 
@@ -59,7 +61,9 @@ def test_requests_that_differ_from_the_one_before():
     metrics = counted(*(wire + HEAD for wire in wires))
     seen = {("GET", "/now"): 2, ("HEAD", "/now"): 3, ("OTHER", "/now"): 1}
     assert values(metrics.http_requests) == seen
-    durations = {labels: child.count for labels, child in metrics.http_request_duration.children()}
+    durations = {
+        labels: child.count for labels, child in metrics.http_request_duration.children().items()
+    }
     assert durations == seen
     assert values(metrics.http_responses) == {
         ("/now", "200", ""): 5,

@@ -112,7 +112,7 @@ def test_error_types(status, kind):
 
 
 def values(family: Any) -> dict[tuple[str, ...], float]:
-    return {labels: child.value for labels, child in family.children() if child.value}
+    return {labels: child.value for labels, child in family.children().items() if child.value}
 
 
 def test_series_count_under_their_labels():

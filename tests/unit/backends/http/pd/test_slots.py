@@ -232,11 +232,11 @@ def test_every_prefill_worker_has_a_gauge() -> None:
     stage = Stage()
     a, _ = stage.worker("a"), stage.worker("d", "decode")
     stage.slots.take(a)
-    shown = {labels: read() for labels, read in stage.metrics.pd_prefill_inflight.tracked()}
+    shown = {labels: read() for labels, read in stage.metrics.pd_prefill_inflight.tracked().items()}
     assert shown == {(a.url,): 1.0}
 
     def becomes_decode() -> None:
         a.worker_type = "decode"
 
     stage.registry.reconfigure(a, becomes_decode)
-    assert stage.metrics.pd_prefill_inflight.tracked() == []
+    assert stage.metrics.pd_prefill_inflight.tracked() == {}

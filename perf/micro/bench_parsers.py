@@ -42,64 +42,116 @@ LONG = {"text": "The quick brown fox said 'no' and jumped over 13 lazy dogs, twi
 NAME = "search_flights"
 
 
+#: how the model writes the call as one object: what stands before it, and behind it
+WHOLE = {
+    "json": ("", ""),
+    "llama": ("<|python_tag|>", ""),
+    "mistral": ("[TOOL_CALLS] [", "]"),
+    "qwen": ("<tool_call>\n", "\n</tool_call>"),
+    "cohere": ("<|START_ACTION|>", "<|END_ACTION|>"),
+}
+#: the same for the arguments as one object
+OBJECT = {
+    "deepseek": (
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>{NAME}\n```json\n",
+        "\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    ),
+    "deepseek31": (
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{NAME}<｜tool▁sep｜>",
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    ),
+    "kimik2": (
+        f"<|tool_calls_section_begin|><|tool_call_begin|>functions.{NAME}:0"
+        "<|tool_call_argument_begin|>",
+        "<|tool_call_end|><|tool_calls_section_end|>",
+    ),
+    "inkling": (
+        f'<|message_model|>{NAME}<|content_invoke_tool_json|>{{"name": "{NAME}", "args": ',
+        "}<|end_message|>",
+    ),
+}
+
+
+def dsml(block: str, space: str = "") -> tuple[str, str, str]:
+    """As below."""
+    mark = f"｜DSML｜{space}"
+    return (
+        f'<{mark}{block}>\n<{mark}invoke name="{NAME}">\n',
+        f'<{mark}parameter name="{{k}}" string="false">{{v}}</{mark}parameter>\n',
+        f"</{mark}invoke>\n</{mark}{block}>",
+    )
+
+
+#: arguments one by one: what stands before them, each of them, and what stands behind them
+ELEMENTS = {
+    "qwen_xml": (
+        f"<tool_call>\n<function={NAME}>\n",
+        "<parameter={k}>\n{v}\n</parameter>\n",
+        "</function>\n</tool_call>",
+    ),
+    "minimax_m2": (
+        f'<minimax:tool_call>\n<invoke name="{NAME}">\n',
+        '<parameter name="{k}">{v}</parameter>\n',
+        "</invoke>\n</minimax:tool_call>",
+    ),
+    "minimax_m3": (
+        f']<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name="{NAME}">\n',
+        "]<]minimax[>[<{k}>{v}]<]minimax[>[</{k}>\n",
+        "]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>",
+    ),
+    "glm45_moe": (
+        f"<tool_call>{NAME}\n",
+        "<arg_key>{k}</arg_key>\n<arg_value>{v}</arg_value>\n",
+        "</tool_call>",
+    ),
+    "glm47_moe": (
+        f"<tool_call>{NAME}",
+        "<arg_key>{k}</arg_key><arg_value>{v}</arg_value>",
+        "</tool_call>",
+    ),
+    "deepseek32": dsml("function_calls"),
+    "deepseek_v4": dsml("tool_calls"),
+    "deepseek_v41": dsml("calls", " "),
+    "step3": (
+        "<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜>"
+        f'<steptml:invoke name="{NAME}">',
+        '<steptml:parameter name="{k}">{v}</steptml:parameter>',
+        "</steptml:invoke><｜tool_call_end｜><｜tool_calls_end｜>",
+    ),
+    "kimi_k3": (
+        f'<|open|>tools<|sep|><|open|>call tool="{NAME}" index="1"<|sep|>',
+        '<|open|>argument key="{k}" type="object"<|sep|>{v}<|close|>argument<|sep|>',
+        "<|close|>call<|sep|><|close|>tools<|sep|>",
+    ),
+}
+#: calls as Python writes them
+PYTHON = ("pythonic", "sarashina")
+FORMATS = (*WHOLE, *OBJECT, *ELEMENTS, *PYTHON)
+
+
+def call(name: str, arguments: dict[str, Any]) -> str:
+    """A call as the format of `name` writes it."""
+    if name in WHOLE:
+        before, behind = WHOLE[name]
+        return before + json.dumps({"name": NAME, "arguments": arguments}) + behind
+    if name in OBJECT:
+        before, behind = OBJECT[name]
+        return before + json.dumps(arguments) + behind
+    if name in ELEMENTS:
+        before, element, behind = ELEMENTS[name]
+        return before + elements(arguments, element) + behind
+    if name == "sarashina":
+        return repr([{"name": NAME, "arguments": arguments}])
+    keywords = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return f"[{NAME}({keywords})]"
+
+
 def elements(arguments: dict[str, Any], form: str) -> str:
     """The arguments one by one, as `form` writes one."""
     return "".join(
         form.format(k=key, v=value if isinstance(value, str) else json.dumps(value))
         for key, value in arguments.items()
     )
-
-
-def call(name: str, arguments: dict[str, Any]) -> str:
-    """A call as the format of `name` writes it."""
-    plain = json.dumps({"name": NAME, "arguments": arguments})
-    inner = json.dumps(arguments)
-    if name == "qwen_xml":
-        tags = elements(arguments, "<parameter={k}>\n{v}\n</parameter>\n")
-        return f"<tool_call>\n<function={NAME}>\n{tags}</function>\n</tool_call>"
-    if name == "minimax_m2":
-        tags = elements(arguments, '<parameter name="{k}">{v}</parameter>\n')
-        return f'<minimax:tool_call>\n<invoke name="{NAME}">\n{tags}</invoke>\n</minimax:tool_call>'
-    if name == "glm47_moe":
-        tags = elements(arguments, "<arg_key>{k}</arg_key><arg_value>{v}</arg_value>")
-        return f"<tool_call>{NAME}{tags}</tool_call>"
-    if name == "deepseek32":
-        tags = elements(
-            arguments, '<｜DSML｜parameter name="{k}" string="false">{v}</｜DSML｜parameter>\n'
-        )
-        invoke = f'<｜DSML｜invoke name="{NAME}">\n{tags}</｜DSML｜invoke>\n'
-        return f"<｜DSML｜function_calls>\n{invoke}</｜DSML｜function_calls>"
-    keywords = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    return {
-        "json": plain,
-        "llama": f"<|python_tag|>{plain}",
-        "mistral": f"[TOOL_CALLS] [{plain}]",
-        "qwen": f"<tool_call>\n{plain}\n</tool_call>",
-        "cohere": f"<|START_ACTION|>{plain}<|END_ACTION|>",
-        "deepseek31": f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{NAME}<｜tool▁sep｜>{inner}"
-        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
-        "kimik2": f"<|tool_calls_section_begin|><|tool_call_begin|>functions.{NAME}:0"
-        f"<|tool_call_argument_begin|>{inner}<|tool_call_end|><|tool_calls_section_end|>",
-        "pythonic": f"[{NAME}({keywords})]",
-        "sarashina": repr([{"name": NAME, "arguments": arguments}]),
-    }[name]
-
-
-FORMATS = (
-    "json",
-    "llama",
-    "mistral",
-    "qwen",
-    "cohere",
-    "deepseek31",
-    "kimik2",
-    "qwen_xml",
-    "minimax_m2",
-    "glm47_moe",
-    "deepseek32",
-    "pythonic",
-    "sarashina",
-)
 
 
 def pieces(text: str) -> list[str]:
@@ -185,7 +237,7 @@ def check() -> bool:
     """Whether cost grows with the text and not with its square."""
     good = True
     for name in FORMATS:
-        if name in ("pythonic", "sarashina"):  # longer lists than 64 KiB are content
+        if name in PYTHON:  # longer lists than 64 KiB are content
             continue
         times = []
         for length in (1 << 20, 1 << 22):

@@ -1,6 +1,8 @@
 # What the parsers' engine calls without going through Python.
+from cython cimport final
 
 
+@final
 cdef class Markers:
     cdef readonly tuple texts
     cdef unsigned char begins[256]  # whether a marker begins with the character
@@ -14,17 +16,21 @@ cdef class Markers:
     cdef bint ends_narrow(self, unsigned char* data, Py_ssize_t size) noexcept
 
 
+@final
 cdef class Unread:
     cdef Py_UCS4* data
-    cdef Py_ssize_t used, room
+    cdef readonly Py_ssize_t used
+    cdef Py_ssize_t room
     cdef readonly str marker
 
     cpdef Py_ssize_t add(self, str text, Py_ssize_t at, Markers markers) except -1
+    cdef Py_ssize_t add_ending(self, str text, Py_ssize_t at, Py_ssize_t size, Markers markers) except -1
     cdef str ending(self, Py_ssize_t end, tuple markers)
     cdef int grow(self, Py_ssize_t size) except -1
     cpdef str take(self)
 
 
+@final
 cdef class Characters:
     cdef bint inside
     cdef unsigned char ascii[128]   # whether the set has the character
@@ -33,6 +39,7 @@ cdef class Characters:
     cpdef Py_ssize_t end(self, str text, Py_ssize_t at) noexcept
 
 
+@final
 cdef class JsonScanner:
     cdef readonly Py_ssize_t depth
     cdef readonly bint done, bad
@@ -43,6 +50,7 @@ cdef class JsonScanner:
     cpdef str scan(self, str text, Py_ssize_t at, bint closed)
 
 
+@final
 cdef class SourceScanner:
     cdef readonly bint done, bad
     cdef Py_ssize_t depth, limit
@@ -55,6 +63,7 @@ cdef class SourceScanner:
 cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
 cpdef Py_ssize_t skip_white(str text, Py_ssize_t at) noexcept
 cpdef str begun(tuple texts, str text, Py_ssize_t at)
+cpdef Py_ssize_t quote_end(str text, Py_ssize_t at, str before) noexcept
 cpdef Py_ssize_t rest_in(str marker, Py_ssize_t done, str more) noexcept
 cpdef str behind(str text, Py_ssize_t at, Py_ssize_t end, str more)
 cpdef object go_on(object steps)

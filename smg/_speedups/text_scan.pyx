@@ -6,6 +6,8 @@ characters of a `str` in place: a piece that needs no change is given on as the 
 which the tests use as oracle, are in tests/unit/parsers/plain.py.
 """
 
+from cython cimport final
+
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
@@ -50,6 +52,7 @@ cdef struct Writer:
     Py_UCS4 small[SMALL]
 
 
+@final
 cdef class Markers:
     """A set of markers to look for at once.
 
@@ -136,6 +139,7 @@ cdef class Markers:
         return False
 
 
+@final
 cdef class Unread:
     """Text that has arrived and of which nothing can be said before a marker ends in it."""
 
@@ -147,25 +151,33 @@ cdef class Unread:
         behind that, else 0. The marker is no part of what is put away; `marker` is it.
         """
         cdef Py_ssize_t size = PyUnicode_GET_LENGTH(text) - at
-        cdef Py_ssize_t used = self.used
+        if PyUnicode_KIND(text) == 1 and self.used + size <= self.room:
+            if copied(self.data + self.used, <unsigned char*> PyUnicode_DATA(text) + at, 0, size, markers) == size:
+                self.used += size
+                return 0
+        return self.add_ending(text, at, size, markers)
+
+    cdef Py_ssize_t add_ending(self, str text, Py_ssize_t at, Py_ssize_t size, Markers markers) except -1:
+        """`add` where more may have to be done than to copy: mostly it has not."""
         cdef int kind = PyUnicode_KIND(text)
         cdef void* data = PyUnicode_DATA(text)
-        cdef Py_UCS4* to
-        cdef Py_UCS4 character
-        cdef Py_ssize_t i
+        cdef Py_ssize_t used = self.used
+        cdef Py_ssize_t place = 0
         if used + size > self.room:
             self.grow(used + size)
-        to = self.data + used
-        for i in range(size):
-            character = (<unsigned char*> data)[at + i] if kind == 1 else PyUnicode_READ(kind, data, at + i)
-            to[i] = character
-            if markers.ends[character] if character < 256 else <unsigned char> has(markers.other_ends, character):
-                self.marker = self.ending(used + i + 1, markers.texts)
-                if self.marker is not None:
-                    self.used = used + i + 1 - PyUnicode_GET_LENGTH(self.marker)
-                    return at + i + 1
-        self.used = used + size
-        return 0
+        while True:
+            if kind == 1:
+                place = copied(self.data + used, <unsigned char*> data + at, place, size, markers)
+            else:
+                place = copied_wide(self.data + used, kind, data, at, place, size, markers)
+            if place == size:
+                self.used = used + size
+                return 0
+            place += 1
+            self.marker = self.ending(used + place, markers.texts)
+            if self.marker is not None:
+                self.used = used + place - PyUnicode_GET_LENGTH(self.marker)
+                return at + place
 
     cdef str ending(self, Py_ssize_t end, tuple markers):
         """The marker that ends there; None if none does."""
@@ -203,6 +215,35 @@ cdef class Unread:
         return text
 
 
+cdef inline Py_ssize_t copied(
+    Py_UCS4* to, unsigned char* source, Py_ssize_t place, Py_ssize_t size, Markers markers
+) noexcept:
+    """Copies characters from a place on, up to one, and with it, that may end a marker: its place, or `size`."""
+    cdef unsigned char character
+    while place < size:
+        character = source[place]
+        to[place] = character
+        if markers.ends[character]:
+            break
+        place += 1
+    return place
+
+
+cdef Py_ssize_t copied_wide(
+    Py_UCS4* to, int kind, void* source, Py_ssize_t at, Py_ssize_t place, Py_ssize_t size, Markers markers
+) noexcept:
+    """The same for characters of any width."""
+    cdef Py_UCS4 character
+    while place < size:
+        character = PyUnicode_READ(kind, source, at + place)
+        to[place] = character
+        if markers.ends[character] if character < 256 else <unsigned char> has(markers.other_ends, character):
+            break
+        place += 1
+    return place
+
+
+@final
 cdef class Characters:
     """A set of characters: those of `of`, or all but those of `but`."""
 
@@ -227,6 +268,7 @@ cdef class Characters:
         return at
 
 
+@final
 cdef class JsonScanner:
     """Reads one JSON value as it arrives and gives its text on, compact.
 
@@ -327,6 +369,7 @@ cdef class JsonScanner:
                 PyMem_Free(out.data)
 
 
+@final
 cdef class SourceScanner:
     """Reads Python source up to the bracket that closes the first, with an eye on strings.
 
@@ -564,6 +607,28 @@ cpdef str begun(tuple texts, str text, Py_ssize_t at):
         if agree(begin, 0, text, at, size if size < rest else rest):
             return begin
     return None
+
+
+cpdef Py_ssize_t quote_end(str text, Py_ssize_t at, str before) noexcept:
+    """Where the quoted text ends that stands behind `before`, from a place on: the place of the quote. -1 if nothing
+    like that stands there, or if there are entities in it.
+    """
+    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
+    cdef Py_ssize_t size = PyUnicode_GET_LENGTH(before)
+    cdef int kind = PyUnicode_KIND(text)
+    cdef void* data = PyUnicode_DATA(text)
+    cdef Py_UCS4 character
+    if at < 0 or length - at < size or not agree(before, 0, text, at, size):
+        return -1
+    at += size
+    while at < length:
+        character = PyUnicode_READ(kind, data, at)
+        if character == c'"':
+            return at
+        if character == c"&":
+            return -1
+        at += 1
+    return -1
 
 
 cpdef Py_ssize_t rest_in(str marker, Py_ssize_t done, str more) noexcept:

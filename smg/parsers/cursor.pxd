@@ -15,7 +15,8 @@ from smg.parsers.deltas cimport Deltas
 
 cdef int _FOUND, _OVER, _MALFORMED
 cdef int _CONTENT, _REASONING, _TO_LIST, _TO_CALL
-cdef Py_ssize_t _NOT_HELD
+cdef Unread _NO_UNREAD
+cdef Py_ssize_t _NOT_HELD, _NO_LIMIT
 
 
 cdef class Cursor(Deltas):
@@ -43,6 +44,7 @@ cdef class Cursor(Deltas):
     cdef Py_ssize_t _sink_kind
     cdef object _sink
     cdef list _list, _parts
+    cdef Py_ssize_t _patience
     cdef str _gathered
 
     cpdef str take(self, Py_ssize_t count)

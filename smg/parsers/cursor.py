@@ -15,6 +15,7 @@ decides only on what no later text can change.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from types import MethodType
 
@@ -37,6 +38,7 @@ Sink = Callable[[str], object] | list[str]
 NOTHING = Markers(())
 
 _ANYTHING = re.compile("")
+_NO_UNREAD = Unread()  # of those that were never quiet
 
 # How a loop ended.
 _FOUND = 0
@@ -50,6 +52,7 @@ _TO_LIST = -3
 _TO_CALL = -4
 
 _NOT_HELD = -1
+_NO_LIMIT = sys.maxsize
 
 
 class Cursor(Deltas):
@@ -64,7 +67,7 @@ class Cursor(Deltas):
         self._passes = False  # then whoever waits for it goes on behind it
         self._completed = False  # it has come, and is passed
         self._quiet = False
-        self._unread: Unread | None = None  # what came since
+        self._unread = _NO_UNREAD  # what came since
         self._closed = False
         self._mark = _NOT_HELD  # where in _text begins what is held
         self._kept: list[str] = []  # what is held of text before
@@ -83,6 +86,7 @@ class Cursor(Deltas):
         self._sink_kind = _CONTENT
         self._sink: Callable[[str], object] | None = None
         self._list: list[str] = []
+        self._patience = _NO_LIMIT  # how many characters may be gathered yet
         self._parts: list[str] | None = None  # of what is gathered
         self._gathered = ""
 
@@ -161,7 +165,6 @@ class Cursor(Deltas):
     def _complete(self, text: str, at: int) -> None:
         """A marker for which something waited ends in the next text, there."""
         if self._quiet:
-            assert self._unread is not None
             self._quiet = False
             marker = self._unread.marker
             self._gathered = self._unread.take()
@@ -180,14 +183,13 @@ class Cursor(Deltas):
 
     def _be_quiet(self) -> None:
         """No piece before the one that may end a marker need be looked at."""
-        if self._unread is None:
+        if self._unread is _NO_UNREAD:
             self._unread = Unread()
         self._unread.add(self._text, self._at, self._markers)
         self._quiet = True
 
     def _wake(self) -> None:
         """The text is over in a quiet time: reads what came."""
-        assert self._unread is not None
         self._quiet = False
         self._replace(self._unread.take())
 
@@ -234,15 +236,22 @@ class Cursor(Deltas):
         return True
 
     def _gather(self) -> bool:
-        """All the text up to a marker, and past it. Then `_gathered` has it."""
+        """All the text up to a marker, and past it. Then `_gathered` has it. Where no marker can
+        end in more text than `_patience` allows, it is malformed, and that text not consumed.
+        """
         if self._completed:
             self._completed = False
             piece = self._gathered
         else:
             markers = self._markers
             if not self._closed and not markers.may_end(self._text, self._at):
-                self._be_quiet()
-                return False
+                if self._end - self._at <= self._patience:
+                    self._be_quiet()
+                    return False
+                self._outcome = _MALFORMED
+                self._gathered = "" if self._parts is None else "".join(self._parts)
+                self._parts = None
+                return True
             piece = self._take(markers.find(self._text, self._at, self._closed) - self._at)
             through = self._over() if self._at == self._end else self._stands(markers.texts)
             if not through:
@@ -250,6 +259,7 @@ class Cursor(Deltas):
                     if self._parts is None:
                         self._parts = []
                     self._parts.append(piece)
+                    self._patience -= len(piece)
                 self._passes = self._half
                 return False
             self._pass_found()

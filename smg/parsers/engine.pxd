@@ -5,7 +5,7 @@ from smg._speedups.text_scan cimport Characters, Markers, SourceScanner, behind,
 from smg.parsers.cursor cimport Cursor
 
 cdef int _NONE, _UNTIL, _JSON, _SPACE, _RUN, _AHEAD, _SOURCE
-cdef int _FOUND, _OVER, _CONTENT
+cdef int _FOUND, _OVER
 
 
 cdef class Engine(Cursor):
@@ -27,7 +27,6 @@ cdef class Engine(Cursor):
     cpdef bint try_run_of(self, Characters characters, Py_ssize_t limit) except -1
     cpdef bint try_ahead(self, tuple options) except -1
     cpdef bint try_until(self, Markers markers, object sink) except -1
-    cpdef bint try_text(self, Markers markers) except -1
     cpdef bint try_json(self, object sink, Py_ssize_t depth=*, bint raw=*) except -1
     cdef bint _wait(self, int want) except -1
     cpdef str character(self)

@@ -48,7 +48,6 @@ _SOURCE = 6
 # As in the cursor.
 _FOUND = 0
 _OVER = 1
-_CONTENT = -1
 
 
 class EndOfText(Exception):
@@ -80,7 +79,15 @@ class Engine(Cursor):
 
     def feed(self, text: str) -> tuple[Delta, ...]:
         """Takes the next piece of text; gives what is certain by now."""
-        if self._half:
+        if self._quiet:
+            at = self._unread.add(text, 0, self._markers)
+            if at > 0:
+                self._complete(text, at)
+            elif self._unread.used <= self._patience:
+                return ()
+            else:
+                self._wake()
+        elif self._half:
             at = rest_in(self._text, self._end, text)
             if at == 0:
                 self._end += len(text)
@@ -90,12 +97,6 @@ class Engine(Cursor):
                 self._complete(text, at)
             else:
                 self._replace(behind(self._text, 0, self._end, text))
-        elif self._quiet:
-            assert self._unread is not None
-            at = self._unread.add(text, 0, self._markers)
-            if at == 0:
-                return ()
-            self._complete(text, at)
         elif self._at < self._end:
             self._replace(behind(self._text, self._at, self._end, text))
         else:
@@ -260,12 +261,6 @@ class Engine(Cursor):
         """Begins `until`; as `try_peek`. Then: `marker`, or `passed` to consume it too."""
         self._markers = markers
         self._route(sink)
-        return self._search() or self._wait(_UNTIL)
-
-    def try_text(self, markers: Markers) -> bool:
-        """As `try_until`, for text that is content."""
-        self._markers = markers
-        self._sink_kind = _CONTENT
         return self._search() or self._wait(_UNTIL)
 
     def try_json(self, sink: Sink, depth: int = 0, raw: bool = False) -> bool:

@@ -16,7 +16,7 @@ cdef int _BETWEEN, _IN_KEY, _BEHIND_CALL, _AT_ARGUMENTS
 cdef class DsmlCalls(ParameterCalls):
     cdef bint _is_string
 
-    @cython.locals(text=str, behind=str, quote=Py_ssize_t, known=bint)
+    @cython.locals(text=str, behind=str, quote=Py_ssize_t, size=Py_ssize_t)
     cdef bint _read_key(self) except -1
 
     @cython.locals(tags=Tags, dropped=bint, value=str)

@@ -88,17 +88,19 @@ class DsmlCalls(ParameterCalls):
             return False
         text = self._gathered
         quote = text.find('"')
+        if 0 <= quote <= MAX_NAME and not self._outcome and self._found == ">":
+            size = len(text) - quote
+            self._is_string = size == len(_STRING) and text.endswith(_STRING)
+            if self._is_string or (size == len(_OTHER) and text.endswith(_OTHER)):
+                self._key = text[:quote]
+                self._begin_value()
+                return True
         if quote < 0:
             if self._outcome:
                 return True
             quote = len(text)
         self._key = text[:quote]
         behind = text[quote:]
-        self._is_string = behind == _STRING
-        known = self._is_string or behind == _OTHER
-        if known and self._found == ">" and not self._outcome and quote <= MAX_NAME:
-            self._begin_value()
-            return True
         if not self._outcome and self._found is not None:
             behind += self._found
         assert self._tags is not None
@@ -123,9 +125,9 @@ class DsmlCalls(ParameterCalls):
             if not self._outcome and not dropped:
                 self._write('"')
         elif dropped:
-            self._parts = [self._gathered]
+            self._go_on_behind(self._gathered)
         else:
-            value = stripped(self._gathered)
+            value = stripped(self._whole_with(self._gathered))
             self._write_member(self._key, value if self._outcome else json_or_text(value))
         if not dropped:
             self._place_in_call = _BETWEEN

@@ -22,6 +22,7 @@ cdef class ParameterCalls(MemberCalls):
     cdef tuple _head
     cdef int _place_in_call
     cdef str _name, _key
+    cdef list _before
 
     @cython.locals(place=int)
     cdef bint _read_call(self) except -1
@@ -37,4 +38,6 @@ cdef class ParameterCalls(MemberCalls):
     cdef bint _read_key(self) except -1
     cdef _begin_value(self)
     cdef bint _read_value(self) except -1
+    cdef _go_on_behind(self, str text)
+    cdef str _whole_with(self, str text)
     cdef _end_call(self)

@@ -78,6 +78,7 @@ class ParameterCalls(MemberCalls):
         self._place_in_call = _BETWEEN
         self._name = ""
         self._key = ""
+        self._before: list[str] | None = None  # of a value: up to a marker that does not end it
 
     def block(self, marker: str) -> None:
         self._at += len(marker)
@@ -227,6 +228,19 @@ class ParameterCalls(MemberCalls):
         self._write_member(self._key, self.value(self._key, self._gathered))
         self._place_in_call = _BETWEEN
         return True
+
+    def _go_on_behind(self, text: str) -> None:
+        """The value goes on behind that and the marker that has been found."""
+        if self._before is None:
+            self._before = []
+        self._before.append(text)
+
+    def _whole_with(self, text: str) -> str:
+        """All of the value, which ends with that."""
+        if self._before is not None:
+            text = "".join(self._before) + text
+            self._before = None
+        return text
 
     def _end_call(self) -> None:
         self.end()

@@ -71,7 +71,9 @@ class Inkling(ReasoningParser):
     def _header(self) -> Steps[None]:
         """What stands before the type, held with its token; content, if no type follows."""
         try:
-            yield from self.run_of(NAME, MAX_NAME)
+            if not self.try_run_of(NAME, MAX_NAME):
+                yield
+            self.found()
             known = yield from self.ahead(TYPES)
         except MalformedText:
             known = None

@@ -7,10 +7,8 @@ Between the first token and the type stands a header, which nobody sees.
 
 from __future__ import annotations
 
-import re
-
+from smg._speedups.text_scan import Characters, Markers
 from smg.parsers.engine import EndOfText, MalformedText, Steps
-from smg.parsers.markers import Markers
 from smg.parsers.tool_calls.json_calls import JsonCalls
 
 HEADER = "<|message_model|>"
@@ -21,7 +19,7 @@ TEXT_CALL = "<|content_invoke_tool_text|>"
 ENDS = ("<|end_message|>", "<|content_model_end_sampling|>")
 TYPES = (TEXT, THINKING, CALL, TEXT_CALL)
 
-NAME = re.compile(r"[^<]*")
+NAME = Characters(but="<")
 MAX_NAME = 256  # characters of a header
 _FRAME_ENDS = Markers((*ENDS, HEADER, *TYPES))
 
@@ -37,15 +35,27 @@ class Inkling(JsonCalls):
 
     def block(self, marker: str) -> Steps[bool]:
         self.take(len(marker))
-        if marker == HEADER:
-            yield from self.run_of(NAME, MAX_NAME)
-            if (yield from self.ahead(TYPES)) is None:
-                raise MalformedText
-            self.drop()
-            return False
-        if marker == CALL:
+        return self._header() if marker == HEADER else self._frame(marker == CALL)
+
+    def _header(self) -> Steps[bool]:
+        """A header, up to the type of its block."""
+        if not self.try_run_of(NAME, MAX_NAME):
+            yield
+        self.found()
+        if not self.try_ahead(TYPES):
+            yield
+        if self.found() is None:
+            raise MalformedText
+        self.drop()
+        return False
+
+    def _frame(self, is_json: bool) -> Steps[bool]:
+        """A call, and what else there is up to the end of its block."""
+        if is_json:
             try:
-                if (yield from self.space()) == "{":
+                if not self.try_space():
+                    yield
+                if self.character() == "{":
                     yield from self._object()
             except MalformedText:
                 pass
@@ -53,9 +63,10 @@ class Inkling(JsonCalls):
                 self.drop()
                 raise
         self.drop()
-        found = yield from self.until(_FRAME_ENDS, _nowhere)
-        if found in ENDS:
-            self.take(len(found))
+        if not self.try_until(_FRAME_ENDS, _nowhere):
+            yield
+        if self.marker() in ENDS:
+            self.passed()
         return True
 
 

@@ -12,152 +12,180 @@ from __future__ import annotations
 
 import re
 
-from smg._speedups.text_scan import MAX_DEPTH
-from smg.parsers.coercion import infer_json, quoted
-from smg.parsers.engine import EndOfText, MalformedText, Steps
-from smg.parsers.markers import Markers
-from smg.parsers.tool_calls.members import MemberCalls
-from smg.parsers.tool_calls.parameters import MAX_NAME
-from smg.parsers.tool_calls.sections import SectionParser
+from smg._speedups.text_scan import Markers
+from smg._speedups.text_values import stripped
+from smg.parsers.tool_calls.elements import Elements
+from smg.parsers.tool_calls.parameters import MAX_NAME, ParameterCalls, Tags
 
 _MARK = "]<]minimax[>["
+_TAG = _MARK + "<"
 _INVOKE = _MARK + '<invoke name="'
-_NAME = re.compile(r'[^<>"\n]*')
-_TAG = re.compile(r"[^<>\n]*")
+_SECTION_END = _MARK + "</tool_call>"
+_TAG_ENDS = Markers((">", "<", "\n"))
 _FOLLOWING = re.compile(r'invoke name="([^"]+)"')
 _CALL_ENDS = ("/invoke", "/tool_call")
-_TAG_BEGINS = Markers((_MARK + "<",))
+
+# As in the engine and in parameters.py.
+_MALFORMED = 2
+_BETWEEN = 4
+_IN_KEY = 6
+
+# Where a parser stands in a value.
+_IN_TEXT = 0
+_AT_END = 1
+_IN_TAG = 2
 
 
-class MiniMaxM3(MemberCalls, SectionParser):
+class MiniMaxM3(ParameterCalls):
     """A parameter is given when its element closes. Undeclared names are calls too."""
 
     starts = (_MARK + "<tool_call>", _INVOKE)
-    closers = (_MARK + "</tool_call>",)
+    closers = (_SECTION_END,)
     call_begin = _INVOKE
-    section_end = closers[0]
+    section_end = _SECTION_END
+    tags = Tags((), '">', _TAG, ">", _TAG, _TAG)  # which tag it is, its name says
 
-    def call(self) -> Steps[bool]:
-        name = (yield from self.run_of(_NAME, MAX_NAME)).strip()
-        if (yield from self.skip('">')) is None or not name:
-            raise MalformedText
-        self.begin(name)
-        while True:
-            yield from self.space()
-            self.hold()
-            if (yield from self.skip(*_TAG_BEGINS.texts)) is None:
-                raise MalformedText
-            tag = yield from self._tag()
-            following = None if tag is None else _FOLLOWING.fullmatch(tag)
-            if tag is not None and tag[:1] != "/" and following is None:
-                self.drop()
-                tag = yield from self._parameter(tag)
-                if tag is None:
-                    continue
-            if following is not None:
-                self.drop()
+    def _reset(self) -> None:
+        ParameterCalls._reset(self)
+        self._place_in_value = _IN_TEXT
+        self._closing: tuple[str, ...] = ()  # what closes the element, behind the tag's beginning
+        self._before_tag = ""  # the text in front of a tag
+        self._elements: Elements | None = None  # if there has been another tag in the value
+
+    def accepts(self, name: str) -> bool:
+        return bool(name)
+
+    def _read_tag(self) -> bool:
+        tags = self._tags
+        assert tags is not None
+        self._options = tags.inside.texts
+        if not self._expect():
+            return False
+        if self._found is None:
+            self._outcome = _MALFORMED
+        else:
+            self._markers = _TAG_ENDS
+            self._place_in_call = _IN_KEY
+        return True
+
+    def _read_key(self) -> bool:
+        if not self._gather():
+            return False
+        if self._outcome:
+            self.content(_TAG + self._gathered)
+            return True
+        tag = self._tag()
+        if tag is None:
+            self.content(_TAG + self._gathered)
+            self._outcome = _MALFORMED
+        elif tag.startswith("/"):
+            if tag in _CALL_ENDS:
+                self._end_by(tag)
+            else:
+                self.content(f"{_TAG}{self._gathered}>")
+                self._outcome = _MALFORMED
+        else:
+            following = _FOLLOWING.fullmatch(tag) if tag.startswith("invoke ") else None
+            if following is None:
+                self._key = tag
+                self._begin_value()
+            else:
                 self.end()
                 self.begin(following[1])
-                continue
-            if tag not in _CALL_ENDS:
-                raise MalformedText
-            self.drop()
-            self.end()
-            if tag == "/tool_call":  # the call's own end is missing
-                self.closed_by(self.section_end)
-            return True
+                self._place_in_call = _BETWEEN
+        return True
 
-    def _tag(self) -> Steps[str | None]:
-        """The inside of a tag, from behind its bracket on; None if it has no end."""
-        tag = yield from self.run_of(_TAG, MAX_NAME)
-        return tag.strip() if (yield from self.skip(">")) else None
-
-    def _parameter(self, key: str) -> Steps[str | None]:
-        """A parameter, from inside its element to behind it; gives the tag that ends the call, if
-        that ended the parameter too.
+    def _tag(self) -> str | None:
+        """The inside of the tag that has been gathered. None if it is none: then what has been
+        gathered is text, and what stands behind it is read again.
         """
-        elements = [_Element(key)]
-        mixed = False
-        raw: list[str] = []
-        while elements:
-            here = elements[-1]
-            before = len(raw)
-            try:
-                marker = yield from self.until(_TAG_BEGINS, raw)
-                here.text += raw[before:]
-                self.hold()
-                self.take(len(marker))
-                tag = yield from self._tag()
-            except MalformedText:
-                tag = None
-            except EndOfText:
-                self.drop()
-                self._cut(key, "".join(raw))
-                raise
-            held = self.held()
-            raw.append(held)
-            if tag is not None and tag[:1] != "/" and len(elements) < MAX_DEPTH:
-                elements.append(_Element(tag))
-                continue
-            ended = tag if tag in _CALL_ENDS else None
-            if ended is None and tag != f"/{here.name}":
-                here.text.append(held)
-                continue
-            while len(elements) > 1:
-                here = elements.pop()
-                mixed = mixed or here.is_mixed()
-                elements[-1].add(here.name, here.value() or infer_json(here.raw()))
-                if ended is None:
-                    break
+        tag = self._gathered
+        found = self._found
+        assert found is not None
+        if found == ">" and len(tag) <= MAX_NAME:
+            return stripped(tag)
+        self._gathered = tag[: MAX_NAME + 1]
+        self._give_back(tag[MAX_NAME + 1 :] + found)
+        return None
+
+    def _end_by(self, tag: str) -> None:
+        """The call is over; if another tag than its own says so, more than that."""
+        self._end_call()
+        if tag == "/tool_call":
+            self.closed_by(self.section_end)
+
+    def _begin_value(self) -> None:
+        ParameterCalls._begin_value(self)
+        self._elements = None
+        self._begin_text(self._key)
+
+    def _begin_text(self, name: str) -> None:
+        """Text in an element follows."""
+        assert self._tags is not None
+        self._markers = self._tags.value_end
+        # Elements with the names of calls cannot be closed.
+        self._closing = () if name in ("invoke", "tool_call") else (f"/{name}>",)
+        self._place_in_value = _IN_TEXT
+
+    def _read_value(self) -> bool:
+        place = self._place_in_value
+        if place == _AT_END:
+            if not self._expect():
+                return False
+            if self._found is None:
+                self._markers = _TAG_ENDS
+                self._place_in_value = _IN_TAG
+            elif self._elements is None:
+                self._write_member(self._key, self.value(self._key, self._before_tag))
+                self._place_in_call = _BETWEEN
             else:
-                here = elements.pop()
-        declared = self._types.get(key)
-        if mixed or here.is_mixed() or declared == "string":
-            value = self.value(key, "".join(raw[:-1]))  # all but the closing tag
-        else:
-            value = here.value(declared == "array") or self.value(key, here.raw())
-        self.key(key)
-        self.arguments(value)
-        return ended
+                self._pass_tag(self._found[:-1], _TAG + self._found)
+            return True
+        if not self._gather():
+            return False
+        if place == _IN_TEXT:
+            self._before_tag = self._gathered
+            self._options = self._closing
+            self._place_in_value = _AT_END
+        if self._outcome:
+            self._cut_value()
+        elif place == _IN_TAG:
+            tag = self._tag()
+            self._pass_tag(tag, f"{_TAG}{self._gathered}{'' if tag is None else '>'}")
+        return True
 
+    def _cut_value(self) -> None:
+        """The text is over. Half a tag is no part of the value."""
+        text = self._before_tag
+        if self._place_in_value == _IN_TAG and len(self._gathered) > MAX_NAME:
+            text += _TAG + self._gathered
+        if self._elements is not None:
+            text = self._elements.raw() + text
+        self._cut(self._key, text)
 
-class _Element:
-    """An element that is being read."""
+    def _pass_tag(self, tag: str | None, written: str) -> None:
+        """A tag in a value, or text that is none."""
+        elements = self._elements
+        if elements is None:
+            elements = self._elements = Elements(self._key)
+        elements.add_text(self._before_tag)
+        if tag in _CALL_ENDS:
+            elements.end_all()
+            self._write_elements(elements)
+            self._end_by(tag)
+            return
+        if tag is None or tag.startswith("/"):
+            if tag != f"/{elements.name()}":
+                elements.add_text(written)
+            elif elements.end(written):
+                self._write_elements(elements)
+                self._place_in_call = _BETWEEN
+                return
+        elif not elements.begin(tag, written):
+            elements.add_text(written)
+        self._begin_text(elements.name())
 
-    __slots__ = ("members", "name", "text")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.text: list[str] = []
-        self.members: dict[str, list[str]] = {}
-
-    def add(self, name: str, value: str) -> None:
-        """An element in it: JSON."""
-        self.members.setdefault(name, []).append(value)
-
-    def raw(self) -> str:
-        """The text in it."""
-        return "".join(self.text)
-
-    def is_mixed(self) -> bool:
-        """Whether it has elements and text side by side: then it is no object."""
-        return bool(self.members) and any(map(str.strip, self.text))
-
-    def value(self, is_array: bool = False) -> str | None:
-        """The elements in it as JSON: an object, in which a name that is repeated has an array.
-        `is_array`: the schema says so, and the names do not count. None if there are none.
-        """
-        if not self.members:
-            return None
-        if is_array and len(self.members) == 1:
-            (items,) = self.members.values()
-            return _array(items)
-        members = [
-            f"{quoted(name)}:{items[0] if len(items) == 1 else _array(items)}"
-            for name, items in self.members.items()
-        ]
-        return "{" + ",".join(members) + "}"
-
-
-def _array(items: list[str]) -> str:
-    return "[" + ",".join(items) + "]"
+    def _write_elements(self, elements: Elements) -> None:
+        declared = self._types.get(self._key)
+        value = None if declared == "string" else elements.value(declared == "array")
+        self._write_member(self._key, value or self.value(self._key, elements.raw()))

@@ -1,0 +1,103 @@
+"""Elements in a parameter: nested ones are an object, repeated ones an array."""
+
+from __future__ import annotations
+
+from smg._speedups.text_scan import MAX_DEPTH
+from smg.parsers.coercion import infer_json, quoted
+
+
+class Elements:
+    """A parameter that is being read, and all that has been in it."""
+
+    def __init__(self, key: str) -> None:
+        self._open = [_Element(key)]
+        self._raw: list[str] = []
+        self._mixed = False
+
+    def name(self) -> str:
+        """Of the innermost that is open."""
+        return self._open[-1].name
+
+    def raw(self) -> str:
+        """All that has been read, tags and text."""
+        return "".join(self._raw)
+
+    def add_text(self, text: str) -> None:
+        """Text, or a tag that means nothing."""
+        self._raw.append(text)
+        self._open[-1].text.append(text)
+
+    def begin(self, name: str, tag: str) -> bool:
+        """An element opens, by that tag; false if it would be too deep."""
+        if len(self._open) == MAX_DEPTH:
+            return False
+        self._raw.append(tag)
+        self._open.append(_Element(name))
+        return True
+
+    def end(self, tag: str) -> bool:
+        """The innermost element closes, by that tag; true if it is the parameter itself."""
+        if len(self._open) == 1:
+            return True
+        self._raw.append(tag)
+        self._close()
+        return False
+
+    def end_all(self) -> None:
+        """All elements in the parameter close."""
+        while len(self._open) > 1:
+            self._close()
+
+    def _close(self) -> None:
+        element = self._open.pop()
+        self._mixed = self._mixed or element.is_mixed()
+        self._open[-1].add(element.name, element.value(False) or infer_json(element.raw()))
+
+    def value(self, is_array: bool) -> str | None:
+        """The parameter's elements as JSON; None if there are none, or text beside them.
+        `is_array`: the schema says so, and the names do not count.
+        """
+        parameter = self._open[0]
+        if self._mixed or parameter.is_mixed():
+            return None
+        return parameter.value(is_array)
+
+
+class _Element:
+    """An element that is open."""
+
+    __slots__ = ("members", "name", "text")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text: list[str] = []
+        self.members: dict[str, list[str]] = {}
+
+    def add(self, name: str, value: str) -> None:
+        """An element in it: JSON."""
+        self.members.setdefault(name, []).append(value)
+
+    def raw(self) -> str:
+        """The text in it."""
+        return "".join(self.text)
+
+    def is_mixed(self) -> bool:
+        """Whether it has elements and text side by side: then it is no object."""
+        return bool(self.members) and any(map(str.strip, self.text))
+
+    def value(self, is_array: bool) -> str | None:
+        """The elements in it as JSON: an object, in which a name that is repeated has an array."""
+        if not self.members:
+            return None
+        if is_array and len(self.members) == 1:
+            (items,) = self.members.values()
+            return _array(items)
+        members = [
+            f"{quoted(name)}:{items[0] if len(items) == 1 else _array(items)}"
+            for name, items in self.members.items()
+        ]
+        return "{" + ",".join(members) + "}"
+
+
+def _array(items: list[str]) -> str:
+    return "[" + ",".join(items) + "]"

@@ -18,9 +18,7 @@ cdef class ToolParser(Engine):
     cpdef begin(self, str name)
     cpdef arguments(self, str text)
     cdef _write(self, str text)
-    cpdef escaped_arguments(self, str text)
     cpdef bint try_arguments(self) except -1
-    cpdef bint try_string(self, Markers markers) except -1
 
 
 cdef class BlockMarkers:

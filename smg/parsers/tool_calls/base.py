@@ -86,11 +86,7 @@ class ToolParser(Engine):
         if text and not self._muted:
             self._give(self._calls - 1, text)
 
-    def escaped_arguments(self, text: str) -> None:
-        """More of a string in the arguments: not escaped yet, without quotes."""
-        self._write(escaped(text))
-
-    # The engine's `try_json` and `try_until` for what every call passes.
+    # The engine's `try_json` for what every call passes.
 
     def try_arguments(self) -> bool:
         """Begins a JSON value that is the arguments; as `try_json`."""
@@ -99,17 +95,9 @@ class ToolParser(Engine):
         self._sink_kind = _TO_NOBODY if self._muted else self._calls - 1
         return self._read_json() or self._wait(_JSON)
 
-    def try_string(self, markers: Markers) -> bool:
-        """Begins text that is more of a string in the arguments; as `try_until`."""
-        self._markers = markers
-        self._sink_kind = _TO_NOBODY if self._muted else _ESCAPED
-        return self._search() or self._wait(_UNTIL)
-
     def _kind_of(self, function: object) -> int:
         if function is _arguments:
             return _TO_NOBODY if self._muted else self._calls - 1
-        if function is _escaped_arguments:
-            return _TO_NOBODY if self._muted else _ESCAPED
         return Engine._kind_of(self, function)
 
     def _put(self, piece: str) -> None:
@@ -306,4 +294,3 @@ def _markers_of(kind: type[BlockParser]) -> BlockMarkers:
 
 
 _arguments = ToolParser.__dict__["arguments"]
-_escaped_arguments = ToolParser.__dict__["escaped_arguments"]

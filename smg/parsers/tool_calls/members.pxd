@@ -13,8 +13,6 @@ cdef class MemberCalls(BlockParser):
     cdef Py_ssize_t _members
     cdef bint _trims, _decodes
 
-    cpdef key(self, str key)
-
     @cython.locals(value=str)
     cpdef str value(self, str key, str raw)
     cpdef end(self)

@@ -37,10 +37,6 @@ class MemberCalls(BlockParser):
         self._members = 0
         self.owed = self.closers
 
-    def key(self, key: str) -> None:
-        """The beginning of a member: all before the value."""
-        self._write_member(key, "")
-
     def infer(self, raw: str) -> str:
         """How a value is read that has no declared type and is neither word nor usual number."""
         return infer_json(raw)
@@ -52,7 +48,7 @@ class MemberCalls(BlockParser):
         if self._decodes and "&" in raw:
             for entity, character in _ENTITIES:
                 raw = raw.replace(entity, character)
-        declared = self._types.get(key)
+        declared = self._types.get(key) if self._types else None
         if declared is None:  # mostly, and then the value is mostly plain
             value = plain_value(raw, True)
             if value is not None:

@@ -618,7 +618,7 @@ cpdef Py_ssize_t quote_end(str text, Py_ssize_t at, str before) noexcept:
     cdef int kind = PyUnicode_KIND(text)
     cdef void* data = PyUnicode_DATA(text)
     cdef Py_UCS4 character
-    if at < 0 or length - at < size or not agree(before, 0, text, at, size):
+    if length - at < size or not agree(before, 0, text, at, size):
         return -1
     at += size
     while at < length:

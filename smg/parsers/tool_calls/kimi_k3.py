@@ -196,7 +196,7 @@ class KimiK3(ParameterCalls):
     def _read_argument(self, head: str) -> bool:
         """The key and the type of an argument; false if the tag is another one."""
         end = quote_end(head, 0, _BEFORE_KEY)
-        if quote_end(head, end, _BEFORE_TYPE) == len(head) - 1:  # mostly
+        if end > 0 and quote_end(head, end, _BEFORE_TYPE) == len(head) - 1:  # mostly
             self._key = head[len(_BEFORE_KEY) : end]
             self._is_string = len(head) - end == len(_STRING) and head.endswith(_STRING)
             return True
@@ -283,7 +283,7 @@ def _end_of_value(text: str) -> int:
 def _name_of(head: str) -> str:
     """The name in the tag of a call; empty if there is none, or the tag is another one."""
     end = quote_end(head, 0, _BEFORE_NAME)
-    if quote_end(head, end, _BEFORE_INDEX) == len(head) - 1:  # mostly
+    if end > 0 and quote_end(head, end, _BEFORE_INDEX) == len(head) - 1:  # mostly
         return head[len(_BEFORE_NAME) : end]
     attributes = _attributes(head, _CALL, ("tool", "index"))
     return attributes.get("tool", "") if attributes else ""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from smg._speedups.text_scan import MAX_DEPTH
-from smg.parsers import Markers, Steps
+from smg.parsers import Content, Markers, Steps
 from smg.parsers.base import joined
 from smg.parsers.engine import Engine
 from smg.parsers.registry import TOOL_PARSERS
@@ -78,6 +78,29 @@ def test_nothing_is_kept_but_half_markers():
         parser.feed(text[at : at + 4])
         kept = parser._text[parser._at :]
         assert "<marker>".startswith(kept), at
+
+
+def test_a_tag_that_does_not_end_is_soon_text():
+    """Before a call, and in one."""
+    for start in ("", '<|open|>tools<|sep|><|open|>call tool="ping"<|sep|>'):
+        parser = tool_parser("kimi_k3")
+        parser.feed(f"{start}<|open|>")
+        given = [delta for _ in range(300) for delta in parser.feed("word ")]
+        assert "".join(delta.text for delta in given if isinstance(delta, Content)) == (
+            "<|open|>" + "word " * 300
+        ), start
+
+
+def test_tokens_that_mean_nothing_may_be_anywhere_in_a_value():
+    end = "<｜end▁of▁sentence｜>"
+    value = f"x{end}" * (MEGABYTE // 32)
+    text = (
+        '<｜DSML｜function_calls><｜DSML｜invoke name="note"><｜DSML｜parameter name="text" '
+        f'string="false">{value}</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜function_calls>'
+    )
+    for size in (7, len(text)):
+        parsed = joined(stream(tool_parser("deepseek32"), fed(text, size)))
+        assert json.loads(parsed.calls[0].arguments) == {"text": "x" * (MEGABYTE // 32)}
 
 
 def test_depth_has_an_end():

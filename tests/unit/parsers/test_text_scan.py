@@ -19,6 +19,7 @@ from smg._speedups.text_scan import (
     begun,
     behind,
     go_on,
+    quote_end,
     rest_in,
     skip_run,
     skip_white,
@@ -280,3 +281,11 @@ def test_white_space_is_what_json_takes_for_it():
     assert skip_white(" \t\r\n\xa0x", 0) == 4
     assert skip_white("x ", 0) == 0
     assert skip_white("é \n", 1) == 3
+
+
+def test_where_quoted_text_ends():
+    text = 'a="b" c="d&e"'
+    assert quote_end(text, 0, 'a="') == text.index('"', 3)
+    assert quote_end(text, 4, '" c="') == -1  # an entity
+    assert quote_end(text, 1, 'a="') == quote_end("", 0, 'a="') == quote_end('a="b', 0, 'a="') == -1
+    assert quote_end('é="😀"', 0, 'é="') == 4

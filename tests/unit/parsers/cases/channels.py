@@ -80,6 +80,13 @@ KIMI_K3 = [
         (("ping", ""),),
         "so",
     ),
+    Case("nothing in a tag", tools(tag('call tool="ping"') + tag("")), (("ping", ""),), tag("")),
+    Case(
+        "tags in tags",
+        tools(tag('call tool="ping"') + "<|open|>argument <" + tag('call tool="ping"')),
+        (("ping", ""), *PINGED),
+        "<|open|>argument <",
+    ),
     Case(
         "truncated",
         tools(kimi("note", text="two words")).split("words")[0],

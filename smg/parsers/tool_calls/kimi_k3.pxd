@@ -8,12 +8,12 @@ from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
 cdef str _TOOLS, _CALL, _ARGUMENT, _BEFORE_NAME, _BEFORE_INDEX, _BEFORE_KEY, _BEFORE_TYPE, _STRING, _VALUE_END, _WHITE
 cdef Py_ssize_t _NO_LIMIT
-cdef tuple _SEP
+cdef tuple _SEP, _STRING_REST
 cdef Markers _TOKENS, _STRING_END
 cdef Characters _CLOSING
 cdef int _MALFORMED, _TO_NOBODY, _ESCAPED
 cdef int _BEFORE_PART, _IN_NAME, _BETWEEN, _IN_KEY, _IN_VALUE, _BEHIND_CALL
-cdef int _IN_STRING, _BEHIND_CLOSE, _AT_SEP
+cdef int _IN_STRING, _AT_REST, _BEHIND_CLOSE, _AT_SEP
 
 
 cdef class KimiK3(ParameterCalls):

@@ -41,6 +41,7 @@ _VALUE_END = CLOSE + _ARGUMENT
 
 _TOKENS = Markers((OPEN, CLOSE, SEP))
 _STRING_END = Markers((CLOSE,))
+_STRING_REST = (_ARGUMENT + SEP,)
 #: what the inside of the tag behind a value is made of
 _CLOSING = Characters(of=_WHITE + _ARGUMENT)
 
@@ -57,8 +58,9 @@ _BEHIND_CALL = 10
 
 # Where a parser stands in a string.
 _IN_STRING = 0
-_BEHIND_CLOSE = 1
-_AT_SEP = 2
+_AT_REST = 1
+_BEHIND_CLOSE = 2
+_AT_SEP = 3
 
 
 class KimiK3(ParameterCalls):
@@ -244,6 +246,15 @@ class KimiK3(ParameterCalls):
         if place == _IN_STRING:
             if not self._find():
                 return False
+            self._options = _STRING_REST
+            self._place_in_string = _AT_REST
+        elif place == _AT_REST:
+            if not self._expect():
+                return False
+            if self._found is not None:  # mostly; else there may be white space in the tag
+                self._write('"')
+                self._place_in_call = _BETWEEN
+                return True
             self._characters = _CLOSING
             self._limit = _NO_LIMIT
             self._run = []

@@ -77,7 +77,7 @@ def dsml(block: str, space: str = "") -> tuple[str, str, str]:
     mark = f"｜DSML｜{space}"
     return (
         f'<{mark}{block}>\n<{mark}invoke name="{NAME}">\n',
-        f'<{mark}parameter name="{{k}}" string="false">{{v}}</{mark}parameter>\n',
+        f'<{mark}parameter name="{{k}}" string="{{s}}">{{v}}</{mark}parameter>\n',
         f"</{mark}invoke>\n</{mark}{block}>",
     )
 
@@ -120,9 +120,18 @@ ELEMENTS = {
     ),
     "kimi_k3": (
         f'<|open|>tools<|sep|><|open|>call tool="{NAME}" index="1"<|sep|>',
-        '<|open|>argument key="{k}" type="object"<|sep|>{v}<|close|>argument<|sep|>',
+        '<|open|>argument key="{k}" type="{t}"<|sep|>{v}<|close|>argument<|sep|>',
         "<|close|>call<|sep|><|close|>tools<|sep|>",
     ),
+}
+#: what JSON calls them
+TYPES = {
+    str: "string",
+    dict: "object",
+    list: "array",
+    bool: "boolean",
+    int: "number",
+    float: "number",
 }
 #: calls as Python writes them
 PYTHON = ("pythonic", "sarashina")
@@ -139,19 +148,28 @@ def call(name: str, arguments: dict[str, Any]) -> str:
         return before + json.dumps(arguments) + behind
     if name in ELEMENTS:
         before, element, behind = ELEMENTS[name]
-        return before + elements(arguments, element) + behind
+        return before + elements(arguments, element, name == "minimax_m3") + behind
     if name == "sarashina":
         return repr([{"name": NAME, "arguments": arguments}])
     keywords = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     return f"[{NAME}({keywords})]"
 
 
-def elements(arguments: dict[str, Any], form: str) -> str:
-    """The arguments one by one, as `form` writes one."""
-    return "".join(
-        form.format(k=key, v=value if isinstance(value, str) else json.dumps(value))
-        for key, value in arguments.items()
-    )
+def elements(arguments: dict[str, Any], form: str, nested: bool = False) -> str:
+    """The arguments one by one, as `form` writes one: `k`, `v`, the type `t`, and whether `v` is a
+    string (`s`). `nested`: objects are written so too.
+    """
+    written = []
+    for key, value in arguments.items():
+        if isinstance(value, str):
+            text = value
+        elif isinstance(value, dict) and nested:
+            text = elements(value, form, nested)
+        else:
+            text = json.dumps(value)
+        is_string = "true" if isinstance(value, str) else "false"
+        written.append(form.format(k=key, v=text, t=TYPES[type(value)], s=is_string))
+    return "".join(written)
 
 
 def pieces(text: str) -> list[str]:

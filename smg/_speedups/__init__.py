@@ -49,6 +49,7 @@ TYPED = (
     "smg.parsers.ids",
     "smg.parsers.tool_calls.base",
     "smg.parsers.tool_calls.dsml",
+    "smg.parsers.tool_calls.elements",
     "smg.parsers.tool_calls.glm",
     "smg.parsers.tool_calls.inkling",
     "smg.parsers.tool_calls.json_calls",

@@ -24,7 +24,7 @@ cdef class Cursor(Deltas):
     cdef readonly Py_ssize_t _at
     cdef Py_ssize_t _end
     cdef bint _half, _passes, _completed
-    cdef bint _quiet
+    cdef bint _quiet, _flows
     cdef Unread _unread
     cdef bint _closed
     cdef Py_ssize_t _mark

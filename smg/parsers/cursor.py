@@ -4,9 +4,10 @@ Text is consumed as it arrives; only half a marker stays in the buffer, so the c
 Inside a block that may yet turn out to be plain text, what is consumed is also *held*: `release`
 makes it content, `drop` forgets it because the block was what it seemed.
 
-Most pieces can change nothing, and the next one is only compared or put away. Such a wait is
-either *half*: a marker has begun, and its rest is expected; or *quiet*: text is gathered up to a
-marker, and none can end before its last character comes.
+Most pieces change nothing, and the next one is only compared, put away or given on. Such a wait is
+*half*: a marker has begun, and its rest is expected; or *quiet*: text is gathered up to a marker,
+and none can end before its last character comes; or the text *flows*: up to a marker it is for
+somebody, and none has begun.
 
 A loop (`_search`, `_read_json`, ...) goes on where it stood and says whether it is through. It
 decides only on what no later text can change.
@@ -68,6 +69,7 @@ class Cursor(Deltas):
         self._completed = False  # it has come, and is passed
         self._quiet = False
         self._unread = _NO_UNREAD  # what came since
+        self._flows = False
         self._closed = False
         self._mark = _NOT_HELD  # where in _text begins what is held
         self._kept: list[str] = []  # what is held of text before
@@ -208,6 +210,8 @@ class Cursor(Deltas):
         if at > self._at:
             self._put(self._take(at - self._at))
         if at == self._end:
+            # Other people's functions may fail, and text that is held is counted.
+            self._flows = self._sink_kind != _TO_CALL and self._mark == _NOT_HELD
             return self._over()
         return self._stands(markers.texts)
 

@@ -87,6 +87,12 @@ class Engine(Cursor):
                 return ()
             else:
                 self._wake()
+        elif self._flows:
+            if text and self._markers.find(text, 0, False) == len(text):
+                self._put(text)
+                return self._taken()
+            self._flows = False
+            self._replace(text)
         elif self._half:
             at = rest_in(self._text, self._end, text)
             if at == 0:
@@ -134,7 +140,7 @@ class Engine(Cursor):
                 self.broken = True
                 log.exception("parser %s failed, text is passed on", type(self).__name__)
             self._want = _NONE
-            self._half = self._quiet = False
+            self._half = self._quiet = self._flows = False
         self.release()
         self.content(self._take(self._end - self._at))
 

@@ -16,7 +16,8 @@ class Elements:
 
     def name(self) -> str:
         """Of the innermost that is open."""
-        return self._open[-1].name
+        innermost = self._open[-1]
+        return innermost.name
 
     def raw(self) -> str:
         """All that has been read, tags and text."""
@@ -24,8 +25,9 @@ class Elements:
 
     def add_text(self, text: str) -> None:
         """Text, or a tag that means nothing."""
+        innermost = self._open[-1]
+        innermost.text.append(text)
         self._raw.append(text)
-        self._open[-1].text.append(text)
 
     def begin(self, name: str, tag: str) -> bool:
         """An element opens, by that tag; false if it would be too deep."""
@@ -51,7 +53,8 @@ class Elements:
     def _close(self) -> None:
         element = self._open.pop()
         self._mixed = self._mixed or element.is_mixed()
-        self._open[-1].add(element.name, element.value(False) or infer_json(element.raw()))
+        around = self._open[-1]
+        around.add(element.name, element.value(False) or infer_json(element.raw()))
 
     def value(self, is_array: bool) -> str | None:
         """The parameter's elements as JSON; None if there are none, or text beside them.
@@ -65,8 +68,6 @@ class Elements:
 
 class _Element:
     """An element that is open."""
-
-    __slots__ = ("members", "name", "text")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,7 +84,7 @@ class _Element:
 
     def is_mixed(self) -> bool:
         """Whether it has elements and text side by side: then it is no object."""
-        return bool(self.members) and any(map(str.strip, self.text))
+        return bool(self.members) and bool(self.raw().strip())
 
     def value(self, is_array: bool) -> str | None:
         """The elements in it as JSON: an object, in which a name that is repeated has an array."""

@@ -3,6 +3,7 @@ cimport cython
 
 from smg._speedups.text_scan cimport Markers
 from smg._speedups.text_values cimport stripped
+from smg.parsers.tool_calls.elements cimport Elements
 from smg.parsers.tool_calls.parameters cimport ParameterCalls, Tags
 
 cdef str _TAG
@@ -16,7 +17,7 @@ cdef class MiniMaxM3(ParameterCalls):
     cdef int _place_in_value
     cdef tuple _closing
     cdef str _before_tag
-    cdef object _elements
+    cdef Elements _elements
 
     @cython.locals(tags=Tags)
     cdef bint _read_tag(self) except -1
@@ -34,5 +35,9 @@ cdef class MiniMaxM3(ParameterCalls):
 
     @cython.locals(text=str)
     cdef _cut_value(self)
+
+    @cython.locals(elements=Elements)
     cdef _pass_tag(self, str tag, str written)
-    cdef _write_elements(self, object elements)
+
+    @cython.locals(declared=str, value=str)
+    cdef _write_elements(self, Elements elements)

@@ -46,6 +46,19 @@ def test_parameters_are_given_one_by_one():
     assert parser.feed("</function>") == (CallArguments(0, "}"),)
 
 
+def test_text_that_flows_is_given_piece_by_piece_and_half_a_marker_waits():
+    parser = tool_parser("kimi_k3")
+    for piece in ("Sure", ". ", "", "x"):
+        assert parser.feed(piece) == ((Content(piece),) if piece else ())
+    assert parser.feed("y <|op") == (Content("y "),)
+    assert parser.feed("tion") == (Content("<|option"),)
+    parser.feed('<|open|>tools<|sep|><|open|>call tool="lookup" index="1"<|sep|>')
+    parser.feed('<|open|>argument key="note" type="string"<|sep|>')
+    for piece, given in (("a", "a"), ('"b"', '\\"b\\"'), ("", ""), ("<", ""), ("c", "<c")):
+        assert parser.feed(piece) == ((CallArguments(0, given),) if given else ())
+    assert parser.feed("d<|close|>argument<|sep|>") == (CallArguments(0, 'd"'),)
+
+
 def test_a_value_is_given_by_the_piece_that_closes_it():
     parser = tool_parser("qwen_xml")
     parser.feed("<tool_call>\n<function=lookup>")

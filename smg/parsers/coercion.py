@@ -111,6 +111,9 @@ def coerce(raw: str, declared: str | None, infer: Infer) -> str:
 
 def infer_json(raw: str) -> str:
     """JSON, or a word or number as Python writes it."""
+    value = plain_value(raw, True)
+    if value is not None:
+        return value
     trimmed = stripped(raw)
     return json_text(trimmed) or infer_scalar(trimmed)
 

@@ -6,8 +6,9 @@ the last column is what a parser adds to each token. *Calls alone* is the floor 
 calls of a parser's `feed` with no text at all. The row *deltas alone* is no parser: it makes a
 delta of every piece.
 
-`--check` fails if four megabytes cost more than eight times what one does: linear is four, and a
-square sixteen.
+`--must-hold` fails if a call of usual arguments, streamed, costs more than five times its unit by
+any format. `--check` fails if four megabytes cost more than eight times what one does: linear is
+four, and a square sixteen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from smg.parsers.registry import REASONING_PARSERS, TOOL_PARSERS
 
 TOOLS = Tools([{"type": "function", "function": {"name": "search_flights"}}])
 PIECE = 4
+LIMIT = 5.0  # times the unit
 #: what agents send, about 350 characters
 USUAL = {
     "origin": "SFO",
@@ -236,7 +238,8 @@ def seconds_of(run: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def row(name: str, run: Callable[[], object], arguments: dict[str, Any], count: int) -> None:
+def row(name: str, run: Callable[[], object], arguments: dict[str, Any], count: int) -> float:
+    """Measures and prints; gives the ratio."""
     whole = json.dumps({"name": NAME, "arguments": arguments})
 
     def unit() -> None:
@@ -249,6 +252,7 @@ def row(name: str, run: Callable[[], object], arguments: dict[str, Any], count: 
         f"{name:<14}{count:>7}{ours * 1e6:>10.1f} us{theirs * 1e6:>9.1f} us"
         f"{ours / theirs:>8.1f}x{alone / theirs:>12.1f}x{ours / count * 1e9:>9.0f} ns"
     )
+    return ours / theirs
 
 
 def check() -> bool:
@@ -270,8 +274,11 @@ def check() -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    if parser.parse_args().check:
+    parser.add_argument("--must-hold", action="store_true")
+    options = parser.parse_args()
+    if options.check:
         return 0 if check() else 1
+    above: list[str] = []
     for title, arguments in (("usual arguments", USUAL), ("one long string", LONG)):
         print(
             f"{title:<14}{'pieces':>6}{'streamed':>13}{'json.loads':>12}{'ratio':>9}"
@@ -279,11 +286,16 @@ def main() -> int:
         )
         for name in FORMATS:
             parts = pieces(call(name, arguments))
-            row(name, tool_stream(name, parts), arguments, len(parts))
+            ratio = row(name, tool_stream(name, parts), arguments, len(parts))
+            if ratio > LIMIT and arguments is USUAL:
+                above.append(name)
             row("  at once", tool_stream(name, ["".join(parts)]), arguments, 1)
         parts = pieces(json.dumps(arguments))
         row("reasoning", reasoning_stream(parts), arguments, len(parts))
         row("deltas alone", deltas_alone(parts), arguments, len(parts))
+    if options.must_hold and above:
+        print(f"more than {LIMIT:.0f} times json.loads: {', '.join(above)}")
+        return 1
     return 0
 
 

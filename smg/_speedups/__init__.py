@@ -12,6 +12,7 @@ MODULES = (
     "access_text",
     "checks",
     "clock",
+    "deltas",
     "detokenize",
     "extents",
     "framing",
@@ -32,6 +33,7 @@ MODULES = (
     "text_values",
     "token_ids",
     "trace_context",
+    "value_scan",
 )
 TYPED = (
     "smg.core.deadlines",
@@ -41,7 +43,6 @@ TYPED = (
     "smg.observability.line_queue",
     "smg.observability.metrics",
     "smg.observability.tracing.span",
-    "smg.parsers.base",
     "smg.parsers.coercion",
     "smg.parsers.cursor",
     "smg.parsers.deltas",

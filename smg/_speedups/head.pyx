@@ -74,9 +74,10 @@ cdef class ReplyHead:
     def headers(self):
         """The lines as (lower-case name, value) pairs; for slow paths."""
         pairs = []
-        for line in self.lines.split(b"\r\n")[:-1]:
-            name, _, value = line.partition(b":")
-            pairs.append((name.lower(), value.strip(b" \t")))
+        for line in self.lines.split(b"\r\n"):
+            if line:
+                name, _, value = line.partition(b":")
+                pairs.append((name.lower(), value.strip(b" \t")))
         return pairs
 
 

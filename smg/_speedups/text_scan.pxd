@@ -21,6 +21,7 @@ cdef class Unread:
     cdef Py_UCS4* data
     cdef readonly Py_ssize_t used
     cdef Py_ssize_t room
+    cdef bint wide                  # whether there may be characters beyond ASCII
     cdef readonly str marker
 
     cpdef Py_ssize_t add(self, str text, Py_ssize_t at, Markers markers) except -1
@@ -39,27 +40,6 @@ cdef class Characters:
     cpdef Py_ssize_t end(self, str text, Py_ssize_t at) noexcept
 
 
-@final
-cdef class JsonScanner:
-    cdef readonly Py_ssize_t depth
-    cdef readonly bint done, bad
-    cdef readonly Py_ssize_t reached
-    cdef bint in_string, in_scalar
-
-    cpdef void begin(self, Py_ssize_t depth) noexcept
-    cpdef str scan(self, str text, Py_ssize_t at, bint closed)
-
-
-@final
-cdef class SourceScanner:
-    cdef readonly bint done, bad
-    cdef Py_ssize_t depth, limit
-    cdef Py_UCS4 quote
-    cdef bint after_backslash
-
-    cpdef Py_ssize_t scan(self, str text, Py_ssize_t at) noexcept
-
-
 cpdef Py_ssize_t skip_run(str text, Py_ssize_t at, str characters) noexcept
 cpdef Py_ssize_t skip_white(str text, Py_ssize_t at) noexcept
 cpdef str begun(tuple texts, str text, Py_ssize_t at)
@@ -67,3 +47,7 @@ cpdef Py_ssize_t quote_end(str text, Py_ssize_t at, str before) noexcept
 cpdef Py_ssize_t rest_in(str marker, Py_ssize_t done, str more) noexcept
 cpdef str behind(str text, Py_ssize_t at, Py_ssize_t end, str more)
 cpdef object go_on(object steps)
+
+
+cdef inline bint is_white(Py_UCS4 character) noexcept:
+    return character == c" " or character == c"\n" or character == c"\t" or character == c"\r"

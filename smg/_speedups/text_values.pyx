@@ -247,14 +247,23 @@ cdef inline Py_ssize_t white_end(Json* json, Py_ssize_t at) noexcept:
 
 cpdef str stripped(str raw):
     """`raw` without what Python takes for white space at its ends."""
+    return without_ends(raw, True)
+
+
+cpdef str json_stripped(str raw):
+    """`raw` without what JSON takes for white space at its ends."""
+    return without_ends(raw, False)
+
+
+cdef inline str without_ends(str raw, bint pythons):
     cdef Py_ssize_t length = PyUnicode_GET_LENGTH(raw)
     cdef int kind = PyUnicode_KIND(raw)
     cdef void* data = PyUnicode_DATA(raw)
     cdef Py_ssize_t begin = 0
     cdef Py_ssize_t end = length
-    while begin < end and is_space(PyUnicode_READ(kind, data, begin), True):
+    while begin < end and is_space(PyUnicode_READ(kind, data, begin), pythons):
         begin += 1
-    while end > begin and is_space(PyUnicode_READ(kind, data, end - 1), True):
+    while end > begin and is_space(PyUnicode_READ(kind, data, end - 1), pythons):
         end -= 1
     return raw if end - begin == length else PyUnicode_Substring(raw, begin, end)
 

@@ -8,90 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-# The deltas are written out, not dataclasses: compiled they are C structs, one for every token.
+from smg._speedups.deltas import CallArguments, CallStart, Content, Reasoning
 
-
-class Content:
-    """Text of the answer."""
-
-    __match_args__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Content) and other.text == self.text
-
-    def __repr__(self) -> str:
-        return f"Content({self.text!r})"
-
-
-class Reasoning:
-    """Text that the model thought and did not say."""
-
-    __match_args__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Reasoning) and other.text == self.text
-
-    def __repr__(self) -> str:
-        return f"Reasoning({self.text!r})"
-
-
-class CallStart:
-    """A tool call is announced: the first delta of a call. `index` counts from 0 without gaps."""
-
-    __match_args__ = ("index", "id", "name")
-
-    def __init__(self, index: int, id: str, name: str) -> None:
-        self.index = index
-        self.id = id
-        self.name = name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CallStart) and (other.index, other.id, other.name) == (
-            self.index,
-            self.id,
-            self.name,
-        )
-
-    def __repr__(self) -> str:
-        return f"CallStart({self.index}, {self.id!r}, {self.name!r})"
-
-    def openai(self) -> dict[str, Any]:
-        """The item of `delta.tool_calls`."""
-        function = {"name": self.name, "arguments": ""}
-        return {"index": self.index, "id": self.id, "type": "function", "function": function}
-
-
-class CallArguments:
-    """More of the argument text of the call `index`; all of it joined is one JSON value."""
-
-    __match_args__ = ("index", "text")
-
-    def __init__(self, index: int, text: str) -> None:
-        self.index = index
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, CallArguments)
-            and other.index == self.index
-            and other.text == self.text
-        )
-
-    def __repr__(self) -> str:
-        return f"CallArguments({self.index}, {self.text!r})"
-
-    def openai(self) -> dict[str, Any]:
-        """The item of `delta.tool_calls`."""
-        return {"index": self.index, "function": {"arguments": self.text}}
-
+__all__ = [
+    "Call",
+    "CallArguments",
+    "CallStart",
+    "Content",
+    "Delta",
+    "Parsed",
+    "Parser",
+    "Reasoning",
+    "joined",
+]
 
 Delta = Content | Reasoning | CallStart | CallArguments
 

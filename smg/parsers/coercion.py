@@ -18,6 +18,7 @@ from smg._speedups.text_values import (
     compact,
     escaped,
     has_long_number,
+    json_stripped,
     plain_value,
     quoted,
     stripped,
@@ -47,7 +48,7 @@ _NULLS = {"null": "null", "None": "null"}
 
 def json_text(raw: str) -> str | None:
     """`raw` as compact JSON; None if it is no JSON, not finite, or nested too deep."""
-    trimmed = raw.strip(" \t\r\n")
+    trimmed = json_stripped(raw)
     usual = compact(trimmed)
     if usual is not None:
         return usual

@@ -1,16 +1,8 @@
 # C types of cursor.py: every token of an answer passes it.
 cimport cython
 
-from smg._speedups.text_scan cimport (
-    Characters,
-    JsonScanner,
-    Markers,
-    SourceScanner,
-    Unread,
-    begun,
-    skip_run,
-    skip_white,
-)
+from smg._speedups.text_scan cimport Characters, Markers, Unread, begun, skip_run, skip_white
+from smg._speedups.value_scan cimport JsonScanner, SourceScanner
 from smg.parsers.deltas cimport Deltas
 
 cdef int _FOUND, _OVER, _MALFORMED

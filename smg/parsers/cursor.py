@@ -20,16 +20,8 @@ import sys
 from collections.abc import Callable
 from types import MethodType
 
-from smg._speedups.text_scan import (
-    Characters,
-    JsonScanner,
-    Markers,
-    SourceScanner,
-    Unread,
-    begun,
-    skip_run,
-    skip_white,
-)
+from smg._speedups.text_scan import Characters, Markers, Unread, begun, skip_run, skip_white
+from smg._speedups.value_scan import JsonScanner, SourceScanner
 from smg.parsers.deltas import Deltas
 
 #: where a primitive puts text: into a list, or as argument of a call

@@ -1,7 +1,7 @@
 # C types of deltas.py: every token of an answer passes it.
 cimport cython
 
-from smg.parsers.base cimport CallArguments, Content, Reasoning
+from smg._speedups.deltas cimport CallArguments, Content, Reasoning
 
 cdef int _CONTENT, _REASONING
 

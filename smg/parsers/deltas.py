@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from smg.parsers.base import CallArguments, Content, Delta, Reasoning
+from smg._speedups.deltas import CallArguments, Content, Reasoning
+from smg.parsers.base import Delta
 
 # Kinds of text: content, reasoning, from 0 on the arguments of a call.
 _CONTENT = -1

@@ -1,7 +1,8 @@
 # C types of engine.py: every token of an answer passes it.
 cimport cython
 
-from smg._speedups.text_scan cimport Characters, Markers, SourceScanner, behind, go_on, rest_in
+from smg._speedups.text_scan cimport Characters, Markers, behind, go_on, rest_in
+from smg._speedups.value_scan cimport SourceScanner
 from smg.parsers.cursor cimport Cursor
 
 cdef int _NONE, _UNTIL, _JSON, _SPACE, _RUN, _AHEAD, _SOURCE

@@ -14,15 +14,8 @@ import re
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from smg._speedups.text_scan import (
-    WAITS,
-    Characters,
-    Markers,
-    SourceScanner,
-    behind,
-    go_on,
-    rest_in,
-)
+from smg._speedups.text_scan import WAITS, Characters, Markers, behind, go_on, rest_in
+from smg._speedups.value_scan import SourceScanner
 from smg.parsers.base import Delta, Parsed, joined
 from smg.parsers.cursor import NOTHING, Cursor, Sink
 
@@ -131,7 +124,7 @@ class Engine(Cursor):
         """Reads what has arrived."""
         if not self.broken:
             try:
-                if self._continue():
+                if self._want == _NONE or self._continue():
                     self._drive()
                 return
             except EndOfText:

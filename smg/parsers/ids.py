@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
+
+from smg._speedups.clock import wall_clock
 
 _DIGITS = 11  # random ones of an id
 _BATCH = 128  # drawn at once: asking the kernel costs more than all the rest of an id
@@ -27,7 +28,7 @@ def call_id(index: int, name: str) -> str:
         drawn = os.urandom(_BATCH * _DIGITS // 2).hex()
         digits, *rest = [drawn[at : at + _DIGITS] for at in range(0, _BATCH * _DIGITS, _DIGITS)]
         _pool.extend(rest)
-    stamp = (time.time_ns() // 1_000_000) & 0xFFFF_FFFF_FFFF
+    stamp = int(wall_clock() * 1000)  # milliseconds: 12 digits hold them for 8,000 years yet
     return f"call_{stamp:012x}7{digits}"
 
 

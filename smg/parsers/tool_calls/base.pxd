@@ -1,7 +1,9 @@
 # C types of tool_calls/base.py: every token of an answer with tools passes it.
+cimport cython
+
+from smg._speedups.deltas cimport CallStart
 from smg._speedups.text_scan cimport Markers, go_on
 from smg._speedups.text_values cimport escaped
-from smg.parsers.base cimport CallStart
 from smg.parsers.engine cimport Engine
 
 cdef int _AT_START, _IN_TEXT, _AT_MARKER, _BEHIND_CALL, _BEHIND_SPACE, _AT_NEXT
@@ -15,6 +17,7 @@ cdef class ToolParser(Engine):
     cdef readonly Py_ssize_t _calls
     cdef bint _muted
 
+    @cython.locals(start=CallStart)
     cpdef begin(self, str name)
     cpdef arguments(self, str text)
     cdef _write(self, str text)

@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from smg._speedups.deltas import CallStart
 from smg._speedups.text_scan import WAITS, Markers, go_on
 from smg._speedups.text_values import escaped
-from smg.parsers.base import CallStart
 from smg.parsers.engine import Engine, MalformedText, Steps
 from smg.parsers.ids import MakeId, call_id
 from smg.parsers.tools import Tools
@@ -74,7 +74,11 @@ class ToolParser(Engine):
             return
         if self._piece:
             self._seal()
-        self._out.append(CallStart(self._calls, self._make_id(self._calls, name), name))
+        start = CallStart.__new__(CallStart)  # as in deltas.py
+        start.index = self._calls
+        start.id = self._make_id(self._calls, name)
+        start.name = name
+        self._out.append(start)
         self._calls += 1
 
     def arguments(self, text: str) -> None:

@@ -1,6 +1,7 @@
 # C types of elements.py: every tag in a nested parameter passes it.
 cimport cython
 
+from smg._speedups.text_values cimport member_text, stripped
 from smg.parsers.coercion cimport infer_json
 
 
@@ -9,10 +10,11 @@ cdef class _Element:
     cdef list text
     cdef dict members
 
-    @cython.locals(items=list)
     cdef add(self, str name, str value)
     cdef str raw(self)
     cdef bint is_mixed(self) except -1
+
+    @cython.locals(written=list, before=str, name=str, value=str)
     cdef str value(self, bint is_array)
 
 
@@ -30,8 +32,11 @@ cdef class Elements:
     cdef bint end(self, str tag) except -1
     cdef end_all(self)
 
-    @cython.locals(element=_Element, around=_Element)
+    @cython.locals(element=_Element, around=_Element, value=str)
     cdef _close(self)
 
     @cython.locals(parameter=_Element)
     cdef str value(self, bint is_array)
+
+
+cdef str _array(list items)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from smg._speedups.text_scan import MAX_DEPTH
-from smg.parsers.coercion import infer_json, quoted
+from smg._speedups.text_values import member_text, stripped
+from smg._speedups.value_scan import MAX_DEPTH
+from smg.parsers.coercion import infer_json
 
 
 class Elements:
@@ -25,9 +26,10 @@ class Elements:
 
     def add_text(self, text: str) -> None:
         """Text, or a tag that means nothing."""
-        innermost = self._open[-1]
-        innermost.text.append(text)
-        self._raw.append(text)
+        if text:
+            innermost = self._open[-1]
+            innermost.text.append(text)
+            self._raw.append(text)
 
     def begin(self, name: str, tag: str) -> bool:
         """An element opens, by that tag; false if it would be too deep."""
@@ -52,16 +54,20 @@ class Elements:
 
     def _close(self) -> None:
         element = self._open.pop()
-        self._mixed = self._mixed or element.is_mixed()
         around = self._open[-1]
-        around.add(element.name, element.value(False) or infer_json(element.raw()))
+        if element.members is None:
+            value = infer_json(element.raw())
+        else:
+            self._mixed = self._mixed or element.is_mixed()
+            value = element.value(False)
+        around.add(element.name, value)
 
     def value(self, is_array: bool) -> str | None:
         """The parameter's elements as JSON; None if there are none, or text beside them.
         `is_array`: the schema says so, and the names do not count.
         """
         parameter = self._open[0]
-        if self._mixed or parameter.is_mixed():
+        if parameter.members is None or self._mixed or parameter.is_mixed():
             return None
         return parameter.value(is_array)
 
@@ -72,33 +78,44 @@ class _Element:
     def __init__(self, name: str) -> None:
         self.name = name
         self.text: list[str] = []
-        self.members: dict[str, list[str]] = {}
+        self.members: dict[str, str | list[str]] | None = None  # a list: of a name that is repeated
 
     def add(self, name: str, value: str) -> None:
         """An element in it: JSON."""
-        self.members.setdefault(name, []).append(value)
+        if self.members is None:
+            self.members = {name: value}
+            return
+        before = self.members.get(name)
+        if before is None:
+            self.members[name] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            self.members[name] = [before, value]
 
     def raw(self) -> str:
         """The text in it."""
-        return "".join(self.text)
+        return self.text[0] if len(self.text) == 1 else "".join(self.text)
 
     def is_mixed(self) -> bool:
-        """Whether it has elements and text side by side: then it is no object."""
-        return bool(self.members) and bool(self.raw().strip())
+        """Whether it has text beside its elements: then it is no object."""
+        return bool(stripped(self.raw()))
 
-    def value(self, is_array: bool) -> str | None:
+    def value(self, is_array: bool) -> str:
         """The elements in it as JSON: an object, in which a name that is repeated has an array."""
-        if not self.members:
-            return None
+        assert self.members is not None
         if is_array and len(self.members) == 1:
             (items,) = self.members.values()
-            return _array(items)
-        members = [
-            f"{quoted(name)}:{items[0] if len(items) == 1 else _array(items)}"
-            for name, items in self.members.items()
-        ]
-        return "{" + ",".join(members) + "}"
+            return _array(items) if isinstance(items, list) else f"[{items}]"
+        written = []
+        before = "{"
+        for name, items in self.members.items():
+            value = _array(items) if isinstance(items, list) else items
+            written.append(member_text(before, name, value))
+            before = ","
+        written.append("}")
+        return "".join(written)
 
 
 def _array(items: list[str]) -> str:
-    return "[" + ",".join(items) + "]"
+    return f"[{','.join(items)}]"

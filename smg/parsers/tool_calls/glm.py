@@ -47,14 +47,11 @@ class GlmCalls(ParameterCalls):
     def _read_tag(self) -> bool:
         tags = self._tags
         assert tags is not None
-        self._options = tags.inside.texts
-        if not self._expect():
+        if not self._expect_tag():
             return False
-        if self._found is None:
-            self._outcome = _MALFORMED
-        elif self._found == tags.parameter:
+        if self._found == tags.parameter:
             self._begin_key()
-        else:
+        elif self._found is not None:
             self.begin(self._name)
             self._members = len(self._written)
             self._write("".join(self._written))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sys
 
-from smg._speedups.text_scan import Characters, Markers, quote_end
+from smg._speedups.text_scan import Characters, Markers, quote_end, skip_white
 from smg._speedups.text_values import escaped, stripped
 from smg.parsers.coercion import json_or_text
 from smg.parsers.tool_calls.parameters import ParameterCalls, Tags
@@ -36,16 +36,23 @@ _BEFORE_INDEX = '" index="'
 _BEFORE_KEY = 'argument key="'
 _BEFORE_TYPE = '" type="'
 _STRING = '" type="string"'
+# The same with the token that the tag begins with.
+_OPEN_BEFORE_KEY = OPEN + _BEFORE_KEY
+_CALL_END = CLOSE + _CALL
 # A value ends like this, or has white space around the word.
 _VALUE_END = CLOSE + _ARGUMENT
 
 _TOKENS = Markers((OPEN, CLOSE, SEP))
-_STRING_END = Markers((CLOSE,))
-_STRING_REST = (_ARGUMENT + SEP,)
+_TAG_END = Markers((SEP,))
+_USUAL_END = _VALUE_END + SEP
+_STRING_END = Markers(
+    (_USUAL_END, *[begin + white for begin in (CLOSE, _VALUE_END) for white in _WHITE])
+)
 #: what the inside of the tag behind a value is made of
 _CLOSING = Characters(of=_WHITE + _ARGUMENT)
 
 # As in the engine, base.py and parameters.py.
+_FOUND = 0
 _MALFORMED = 2
 _TO_NOBODY = -5
 _ESCAPED = -6
@@ -58,9 +65,8 @@ _BEHIND_CALL = 10
 
 # Where a parser stands in a string.
 _IN_STRING = 0
-_AT_REST = 1
-_BEHIND_CLOSE = 2
-_AT_SEP = 3
+_BEHIND_CLOSE = 1
+_AT_SEP = 2
 
 
 class KimiK3(ParameterCalls):
@@ -77,6 +83,7 @@ class KimiK3(ParameterCalls):
         self._call_follows = False  # the tag of the tools has just been read
         self._bracket = ""  # the token that the tag begins with
         self._is_string = False
+        self._is_whole = False  # the next tag is looked at as a whole
         self._place_in_string = _IN_STRING
 
     def block(self, marker: str) -> None:
@@ -156,17 +163,51 @@ class KimiK3(ParameterCalls):
             return
         self.begin(name)
         self._owed_end = True
+        self._begin_whole_tag()
+
+    # Most tags of a call are written as above: they are read with one look. All others are read
+    # again, token by token.
+
+    def _begin_whole_tag(self) -> None:
+        """A tag follows, behind white space."""
+        self._is_whole = True
+        self._markers = _TAG_END
+        self._patience = MAX_HEAD
+        self._place_in_call = _IN_KEY
+
+    def _read_whole_tag(self) -> None:
+        self._is_whole = False
+        text = self._gathered
+        if not self._outcome:
+            at = skip_white(text, 0)
+            if self._takes_argument(text, at, _OPEN_BEFORE_KEY):
+                self._begin_value()
+                return
+            if len(text) - at == len(_CALL_END) and text.endswith(_CALL_END):
+                self._end_call()
+                return
+            text += SEP
+        self._outcome = _FOUND
+        self._give_back(text)
         self._place_in_call = _BETWEEN
 
-    def _read_tag(self) -> bool:
-        tags = self._tags
-        assert tags is not None
-        self._options = tags.inside.texts
-        if not self._expect():
+    def _takes_argument(self, text: str, at: int, before: str) -> bool:
+        """Takes key and type of an argument, whose tag goes up to the end of `text` and is written
+        as usual from a place on; else false.
+        """
+        end = quote_end(text, at, before)
+        if end < 0:
             return False
-        if self._found is None:
-            self._outcome = _MALFORMED
-        else:
+        self._is_string = len(text) - end == len(_STRING) and text.endswith(_STRING)  # mostly
+        if not self._is_string and quote_end(text, end, _BEFORE_TYPE) != len(text) - 1:
+            return False
+        self._key = text[at + len(before) : end]
+        return True
+
+    def _read_tag(self) -> bool:
+        if not self._expect_tag():
+            return False
+        if self._found is not None:
             self._bracket = self._found
             self._begin_tag(_IN_KEY)
         return True
@@ -176,6 +217,9 @@ class KimiK3(ParameterCalls):
         if not self._gather():
             return False
         self._patience = _NO_LIMIT
+        if self._is_whole:
+            self._read_whole_tag()
+            return True
         head = self._gathered
         if self._outcome:
             self.content(self._bracket + head)
@@ -197,10 +241,7 @@ class KimiK3(ParameterCalls):
 
     def _read_argument(self, head: str) -> bool:
         """The key and the type of an argument; false if the tag is another one."""
-        end = quote_end(head, 0, _BEFORE_KEY)
-        if end > 0 and quote_end(head, end, _BEFORE_TYPE) == len(head) - 1:  # mostly
-            self._key = head[len(_BEFORE_KEY) : end]
-            self._is_string = len(head) - end == len(_STRING) and head.endswith(_STRING)
+        if self._takes_argument(head, 0, _BEFORE_KEY):
             return True
         attributes = _attributes(head, _ARGUMENT, ("key", "type"))
         if attributes is None:
@@ -231,30 +272,32 @@ class KimiK3(ParameterCalls):
             self._go_on_behind(text + SEP)
             return True
         self._write_member(self._key, json_or_text(self._whole_with(text[:size])))
-        self._place_in_call = _BETWEEN
+        self._begin_whole_tag()
         return True
 
-    # A string is not gathered: it is looked at up to a token, and then that token's tag.
+    # A string is not gathered: it is looked at up to what ends it, or may do so.
 
     def _begin_string(self) -> None:
         self._markers = _STRING_END
         self._sink_kind = _TO_NOBODY if self._muted else _ESCAPED
         self._place_in_string = _IN_STRING
 
+    def _end_string(self) -> None:
+        self._write('"')
+        self._begin_whole_tag()
+
     def _read_string(self) -> bool:
         place = self._place_in_string
         if place == _IN_STRING:
             if not self._find():
                 return False
-            self._options = _STRING_REST
-            self._place_in_string = _AT_REST
-        elif place == _AT_REST:
-            if not self._expect():
-                return False
-            if self._found is not None:  # mostly; else there may be white space in the tag
-                self._write('"')
-                self._place_in_call = _BETWEEN
+            found = self._found
+            if self._outcome or found is None:
                 return True
+            if found == _USUAL_END:
+                self._end_string()
+                return True
+            self._give_back(found[len(CLOSE) :])  # there is white space in the tag
             self._characters = _CLOSING
             self._limit = _NO_LIMIT
             self._run = []
@@ -271,8 +314,7 @@ class KimiK3(ParameterCalls):
                 return False
             word = "".join(self._run)
             if self._found is not None and word.strip(_WHITE) == _ARGUMENT:
-                self._write('"')
-                self._place_in_call = _BETWEEN
+                self._end_string()
             else:
                 self._write(escaped(CLOSE + word + (self._found or "")))
                 self._begin_string()

@@ -2,7 +2,7 @@
 cimport cython
 
 from smg._speedups.text_values cimport escaped, member_text, plain_value, stripped
-from smg.parsers.coercion cimport coerce
+from smg.parsers.coercion cimport coerce, infer_json
 from smg.parsers.tool_calls.base cimport BlockParser
 
 cdef dict _NO_TYPES
@@ -13,7 +13,9 @@ cdef class MemberCalls(BlockParser):
     cdef Py_ssize_t _members
     cdef bint _trims, _decodes
 
-    @cython.locals(value=str)
+    cpdef str infer(self, str raw)
+
+    @cython.locals(declared=str, value=str)
     cpdef str value(self, str key, str raw)
     cpdef end(self)
     cdef _write_member(self, str key, str value)

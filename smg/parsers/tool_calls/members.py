@@ -49,11 +49,10 @@ class MemberCalls(BlockParser):
             for entity, character in _ENTITIES:
                 raw = raw.replace(entity, character)
         declared = self._types.get(key) if self._types else None
-        if declared is None:  # mostly, and then the value is mostly plain
-            value = plain_value(raw, True)
-            if value is not None:
-                return value
-        return coerce(raw, declared, self.infer)
+        if declared is not None:
+            return coerce(raw, declared, self.infer)
+        value = plain_value(raw, True)
+        return self.infer(raw) if value is None else value
 
     def end(self) -> None:
         """Closes the object."""

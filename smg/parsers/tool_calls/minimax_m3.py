@@ -21,9 +21,11 @@ _MARK = "]<]minimax[>["
 _TAG = _MARK + "<"
 _INVOKE = _MARK + '<invoke name="'
 _SECTION_END = _MARK + "</tool_call>"
+_MAX_NAME = MAX_NAME  # as a C number
 _TAG_ENDS = Markers((">", "<", "\n"))
 _FOLLOWING = re.compile(r'invoke name="([^"]+)"')
-_CALL_ENDS = ("/invoke", "/tool_call")
+
+_INVOKE_END, _END = "/invoke", "/tool_call"
 
 # As in the engine and in parameters.py.
 _MALFORMED = 2
@@ -32,8 +34,7 @@ _IN_KEY = 6
 
 # Where a parser stands in a value.
 _IN_TEXT = 0
-_AT_END = 1
-_IN_TAG = 2
+_IN_TAG = 1
 
 
 class MiniMaxM3(ParameterCalls):
@@ -48,7 +49,6 @@ class MiniMaxM3(ParameterCalls):
     def _reset(self) -> None:
         ParameterCalls._reset(self)
         self._place_in_value = _IN_TEXT
-        self._closing: tuple[str, ...] = ()  # what closes the element, behind the tag's beginning
         self._before_tag = ""  # the text in front of a tag
         self._elements: Elements | None = None  # if there has been another tag in the value
 
@@ -56,16 +56,10 @@ class MiniMaxM3(ParameterCalls):
         return bool(name)
 
     def _read_tag(self) -> bool:
-        tags = self._tags
-        assert tags is not None
-        self._options = tags.inside.texts
-        if not self._expect():
+        if not self._expect_tag():
             return False
-        if self._found is None:
-            self._outcome = _MALFORMED
-        else:
-            self._markers = _TAG_ENDS
-            self._place_in_call = _IN_KEY
+        self._markers = _TAG_ENDS
+        self._place_in_call = _IN_KEY
         return True
 
     def _read_key(self) -> bool:
@@ -78,8 +72,8 @@ class MiniMaxM3(ParameterCalls):
         if tag is None:
             self.content(_TAG + self._gathered)
             self._outcome = _MALFORMED
-        elif tag.startswith("/"):
-            if tag in _CALL_ENDS:
+        elif tag and tag[0] == "/":
+            if _ends_call(tag):
                 self._end_by(tag)
             else:
                 self.content(f"{_TAG}{self._gathered}>")
@@ -102,90 +96,90 @@ class MiniMaxM3(ParameterCalls):
         tag = self._gathered
         found = self._found
         assert found is not None
-        if found == ">" and len(tag) <= MAX_NAME:
+        limit = _MAX_NAME + 1 if tag and tag[0] == "/" else _MAX_NAME
+        if found == ">" and len(tag) <= limit:
             return stripped(tag)
-        self._gathered = tag[: MAX_NAME + 1]
-        self._give_back(tag[MAX_NAME + 1 :] + found)
+        self._gathered = tag[: _MAX_NAME + 1]
+        self._give_back(tag[_MAX_NAME + 1 :] + found)
         return None
 
     def _end_by(self, tag: str) -> None:
         """The call is over; if another tag than its own says so, more than that."""
         self._end_call()
-        if tag == "/tool_call":
+        if tag == _END:
             self.closed_by(self.section_end)
 
     def _begin_value(self) -> None:
         ParameterCalls._begin_value(self)
         self._elements = None
-        self._begin_text(self._key)
-
-    def _begin_text(self, name: str) -> None:
-        """Text in an element follows."""
-        assert self._tags is not None
-        self._markers = self._tags.value_end
-        # Elements with the names of calls cannot be closed.
-        self._closing = () if name in ("invoke", "tool_call") else (f"/{name}>",)
         self._place_in_value = _IN_TEXT
 
     def _read_value(self) -> bool:
-        place = self._place_in_value
-        if place == _AT_END:
-            if not self._expect():
-                return False
-            if self._found is None:
-                self._markers = _TAG_ENDS
-                self._place_in_value = _IN_TAG
-            elif self._elements is None:
-                self._write_member(self._key, self.value(self._key, self._before_tag))
-                self._place_in_call = _BETWEEN
-            else:
-                self._pass_tag(self._found[:-1], _TAG + self._found)
-            return True
         if not self._gather():
             return False
-        if place == _IN_TEXT:
+        if self._place_in_value == _IN_TEXT:
             self._before_tag = self._gathered
-            self._options = self._closing
-            self._place_in_value = _AT_END
+            self._markers = _TAG_ENDS
+            self._place_in_value = _IN_TAG
+            if self._outcome:
+                self._cut(self._key, self._with_elements(self._before_tag))
+            return True
         if self._outcome:
-            self._cut_value()
-        elif place == _IN_TAG:
-            tag = self._tag()
+            # Half a tag is no part of the value.
+            long = len(self._gathered) > _MAX_NAME
+            text = self._before_tag + _TAG + self._gathered if long else self._before_tag
+            self._cut(self._key, self._with_elements(text))
+            return True
+        tag = self._tag()
+        if self._elements is None and tag is not None and _closes(tag, self._key):  # mostly
+            self._write_member(self._key, self.value(self._key, self._before_tag))
+            self._place_in_call = _BETWEEN
+        else:
             self._pass_tag(tag, f"{_TAG}{self._gathered}{'' if tag is None else '>'}")
         return True
 
-    def _cut_value(self) -> None:
-        """The text is over. Half a tag is no part of the value."""
-        text = self._before_tag
-        if self._place_in_value == _IN_TAG and len(self._gathered) > MAX_NAME:
-            text += _TAG + self._gathered
-        if self._elements is not None:
-            text = self._elements.raw() + text
-        self._cut(self._key, text)
+    def _with_elements(self, text: str) -> str:
+        """All that has been in the value, and text behind it."""
+        return text if self._elements is None else self._elements.raw() + text
 
     def _pass_tag(self, tag: str | None, written: str) -> None:
         """A tag in a value, or text that is none."""
+        assert self._tags is not None
         elements = self._elements
         if elements is None:
             elements = self._elements = Elements(self._key)
         elements.add_text(self._before_tag)
-        if tag in _CALL_ENDS:
+        if tag is None:
+            elements.add_text(written)
+        elif _ends_call(tag):
             elements.end_all()
             self._write_elements(elements)
             self._end_by(tag)
             return
-        if tag is None or tag.startswith("/"):
-            if tag != f"/{elements.name()}":
-                elements.add_text(written)
-            elif elements.end(written):
+        elif _closes(tag, elements.name()):
+            if elements.end(written):
                 self._write_elements(elements)
                 self._place_in_call = _BETWEEN
                 return
-        elif not elements.begin(tag, written):
+        elif tag[:1] == "/" or not elements.begin(tag, written):
             elements.add_text(written)
-        self._begin_text(elements.name())
+        self._markers = self._tags.value_end
+        self._place_in_value = _IN_TEXT
 
     def _write_elements(self, elements: Elements) -> None:
         declared = self._types.get(self._key)
         value = None if declared == "string" else elements.value(declared == "array")
         self._write_member(self._key, value or self.value(self._key, elements.raw()))
+
+
+def _ends_call(tag: str) -> bool:
+    """Whether a call is over; so elements with these names cannot be closed."""
+    size = len(tag)
+    return (size == len(_INVOKE_END) and tag == _INVOKE_END) or (size == len(_END) and tag == _END)
+
+
+def _closes(tag: str, name: str) -> bool:
+    """Whether the tag closes an element of that name."""
+    if len(tag) != len(name) + 1 or tag[0] != "/" or not tag.endswith(name):
+        return False
+    return not _ends_call(tag)

@@ -34,6 +34,7 @@ cdef class ParameterCalls(MemberCalls):
 
     @cython.locals(tags=Tags, found=str)
     cdef bint _read_tag(self) except -1
+    cdef bint _expect_tag(self) except -1
     cdef _begin_key(self)
     cdef bint _read_key(self) except -1
     cdef _begin_value(self)

@@ -199,6 +199,18 @@ class ParameterCalls(MemberCalls):
             self._end_call()
         return True
 
+    def _expect_tag(self) -> bool:
+        """For formats in which nothing else may stand between parameters: passes one of the tags,
+        which is `_found` then.
+        """
+        assert self._tags is not None
+        self._options = self._tags.inside.texts
+        if not self._expect():
+            return False
+        if self._found is None:
+            self._outcome = _MALFORMED
+        return True
+
     def _begin_key(self) -> None:
         assert self._tags is not None
         self._markers = self._tags.key_end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from smg._speedups.text_scan import MAX_DEPTH
+from smg._speedups.value_scan import MAX_DEPTH
 
 _PLAIN = re.compile(r"[-+.0-9A-Za-z_:,]*")  # outside of strings: literals and punctuation
 _SCALAR = re.compile(r"[-+.0-9A-Za-z_]*")

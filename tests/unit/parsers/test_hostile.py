@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from smg._speedups.text_scan import MAX_DEPTH
+from smg._speedups.value_scan import MAX_DEPTH
 from smg.parsers import Content, Markers, Steps
 from smg.parsers.base import joined
 from smg.parsers.engine import Engine

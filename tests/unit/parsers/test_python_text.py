@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smg._speedups.python_text import calls, literal
-from smg._speedups.text_scan import SourceScanner
+from smg._speedups.value_scan import SourceScanner
 from smg.parsers.coercion import dump
 from smg.parsers.tool_calls import python_text, pythonic
 

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smg._speedups.text_scan import (
-    MAX_DEPTH,
     WAITS,
     Characters,
-    JsonScanner,
     Markers,
     Unread,
     begun,
@@ -24,6 +22,7 @@ from smg._speedups.text_scan import (
     skip_run,
     skip_white,
 )
+from smg._speedups.value_scan import MAX_DEPTH, JsonScanner
 from smg.parsers import Steps
 from tests.unit.parsers import plain
 

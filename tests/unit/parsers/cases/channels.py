@@ -70,6 +70,35 @@ KIMI_K3 = [
         (("note", {"text": f"x {end('call')} <|close|>argument"}),),
     ),
     Case(
+        "white space behind a string",
+        tools(
+            tag('call tool="note"')
+            + tag('argument key="text" type="string"')
+            + f"a<|close|> b<|close|>arguments{SEP}<|close|> \n argument {SEP}\n"
+            + end("call")
+        ),
+        (("note", {"text": f"a<|close|> b<|close|>arguments{SEP}"}),),
+    ),
+    Case(
+        "much white space between tags",
+        tools(
+            tag('call tool="note"')
+            + " " * 2000
+            + tag('argument key="text" type="string"')
+            + "a"
+            + end("argument")
+            + "\n" * 2000
+            + end("call")
+        ),
+        (("note", {"text": "a"}),),
+    ),
+    Case(
+        "a token in a key",
+        tools(tag('call tool="note"') + tag('argument key="a<b" type="string"') + "x"),
+        (("note", ""),),
+        tag('argument key="a<b" type="string"') + "x",
+    ),
+    Case(
         "the call does not end",
         tools(kimi("lookup", id="7").removesuffix(end("call"))),
         (("lookup", {"id": 7}),),

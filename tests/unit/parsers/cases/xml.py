@@ -306,6 +306,22 @@ MINIMAX_M3 = [
         (*PINGED, ("lookup", {"id": 7})),
         " so",
     ),
+    Case(
+        "white space in tags",
+        m3('<tool_call><invoke name="note">< text >a</text ><opts>< b >1</b\t></opts>')
+        + m3("</invoke></tool_call>"),
+        (("note", {"text": "a", "opts": {"b": 1}}),),
+    ),
+    Case(
+        "the longest name",
+        minimax_m3_section(minimax_m3("note", **{"n" * 256: "7"})),
+        (("note", {"n" * 256: 7}),),
+    ),
+    Case(
+        "elements that are named after calls",
+        m3('<tool_call><invoke name="note"><invoke>7</invoke></tool_call>'),
+        (("note", {"invoke": 7}),),
+    ),
     Case("text in a call", m3('<tool_call><invoke name="ping">') + "so", (("ping", ""),), "so"),
     Case("outside", minimax_m3("ping"), (), minimax_m3("ping")),
     Case(

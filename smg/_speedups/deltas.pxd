@@ -1,24 +1,24 @@
-# C types of base.py: every token makes one of these.
-cimport cython
+# What the parsers' engine makes without calling the classes.
+from cython cimport final
 
 
-@cython.freelist(16)
+@final
 cdef class Content:
     cdef public str text
 
 
-@cython.freelist(16)
+@final
 cdef class Reasoning:
     cdef public str text
 
 
-@cython.freelist(16)
+@final
 cdef class CallStart:
     cdef public Py_ssize_t index
     cdef public str id, name
 
 
-@cython.freelist(16)
+@final
 cdef class CallArguments:
     cdef public Py_ssize_t index
     cdef public str text

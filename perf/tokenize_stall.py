@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import random
@@ -28,6 +27,7 @@ import uvloop
 
 from perf.micro.bench_tokenizers import default_source, words
 from smg.app.build import Gateway
+from smg.app.process import settle
 from smg.config.settings import RouterConfig
 from smg.tokenization.pool import usable_cpus
 
@@ -170,8 +170,7 @@ async def measure(options: argparse.Namespace) -> float:
     while not registry.entries():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    gc.collect()
-    gc.freeze()  # as a gateway does that runs for itself
+    settle()  # as a gateway does that runs for itself
     print(f"{'loading the tokenizer':<22} {loading.stop()}, not judged")
     idle = Lateness()
     await asyncio.sleep(3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import io
 import logging
 import os
@@ -14,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from smg.app.build import Gateway
+from smg.app.process import settle
 from smg.app.reload import Reloader
 from smg.app.systemd import Service
 from smg.core.errors import ConfigError
@@ -105,10 +105,7 @@ class _Process:
         self._reloader = Reloader(
             gateway, self._load, begins=service.reloading, ends=service.reloaded
         )
-        # What exists now lives as long as the process: keep the collector from walking it again and
-        # again.
-        gc.collect()
-        gc.freeze()
+        settle()
         service.ready(gateway.readiness, gateway.registry)
         if self._on_ready is not None:
             self._on_ready()

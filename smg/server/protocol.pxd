@@ -1,4 +1,6 @@
 # C types of protocol.py.
+cimport cython
+
 from smg._speedups.request_head cimport query_mark
 from smg.core.deadlines cimport DeadlineQueue
 from smg.server.exchange cimport Exchange
@@ -16,6 +18,8 @@ cdef class ClientConnection:
     cdef public long long _body_bytes, _head_bytes, _stash_bytes, _wire_bytes
 
     cdef object _hold(self, data)
+
+    @cython.locals(before=cython.longlong)
     cpdef object _feed(self, data)
     cdef object _start(self, Exchange exchange)
     cpdef object exchange_done(self, Exchange exchange)

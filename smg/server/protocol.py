@@ -213,11 +213,21 @@ class ClientConnection:
         self._watch(self.server.body_deadlines)
         # What is neither head nor payload: chunk sizes and extensions, trailers. A chunk of one
         # byte costs six.
-        self._wire_bytes += len(data)
+        before = self._wire_bytes
+        self._wire_bytes = before + len(data)
         if not self._discard and self._wire_bytes > _MAX_FRAMING + 8 * self._body_bytes:
             self._refuse(
                 RequestError("Chunk extensions or trailers too large.", code="bad_request")
             )
+        elif self._wire_bytes >> 20 != before >> 20:
+            # Another MiB. The event loop reads a socket up to 32 times in a turn, which may be
+            # 8 MB, and nobody else has a turn meanwhile: so we pause for one.
+            self.transport.pause_reading()
+            self.server.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._reading_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _read_body_of_upgrade(self, exchange: Exchange, length: int, rest: bytes) -> None:
         """The parser stops after the head of a request to upgrade; its body is read by another

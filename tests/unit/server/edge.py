@@ -130,6 +130,8 @@ class FakeTransport(asyncio.Transport):
         self.reading = False
 
     def resume_reading(self) -> None:
+        if self.closed:
+            raise RuntimeError("unable to perform operation on a closed transport")
         self.reading = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:

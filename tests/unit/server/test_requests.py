@@ -169,6 +169,32 @@ def test_just_within_the_limits():
         assert [answer.status for answer in client.answers()] == [200] * 3
 
 
+def test_a_large_body_leaves_a_turn_to_others_at_every_mib():
+    quarter = b"x" * (256 << 10)
+    with Edge() as edge:
+        client = edge.connect()
+        wire = post("/now", quarter * 10)
+        turns = []
+        for at in range(0, len(wire), len(quarter)):
+            client.send(wire[at : at + len(quarter)], settle=False)
+            if not client.transport.reading:
+                turns.append(at // len(quarter))
+                edge.settle()
+                assert client.transport.reading
+        assert turns == [3, 7]
+        (answer,) = client.answers()
+        assert answer.body.endswith(b"|" + quarter * 10)
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_large_body():
+    with Edge() as edge:
+        client = edge.connect()
+        client.send(post("/now", b"x" * (2 << 20))[: 3 << 19], settle=False)
+        assert not client.transport.reading
+        client.leave()  # no reading is asked of a socket that is closed
+        assert not edge.seen
+
+
 def test_a_chunked_body_over_the_limit_is_refused_where_it_passes_it():
     with Edge(max_payload_size=10) as edge:
         client = edge.connect()
